@@ -1,0 +1,65 @@
+using Prometheus;
+
+namespace WebhookOperator.Telemetry;
+
+/// <summary>Every metric of the program, under the names that dashboards and alerts rely on.</summary>
+internal sealed class Instruments
+{
+    private static readonly double[] Seconds =
+        [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+    public Instruments(CollectorRegistry registry)
+    {
+        Registry = registry;
+        var metrics = Metrics.WithCustomRegistry(registry);
+        EventsReceived = metrics.CreateCounter("webhook_events_received_total",
+            "Events that producers published, by what became of them.", ["namespace", "result"]);
+        Deliveries = metrics.CreateCounter("webhook_deliveries_total",
+            "Deliveries that reached their end, by outcome.", ["namespace", "subscription", "outcome"]);
+        Attempts = metrics.CreateCounter("webhook_delivery_attempts_total",
+            "HTTP requests to receivers, by class of the answer.", ["namespace", "subscription", "code_class"]);
+        AttemptDuration = metrics.CreateHistogram("webhook_delivery_attempt_duration_seconds",
+            "Duration of one HTTP request to a receiver.", new HistogramConfiguration { Buckets = Seconds });
+        Latency = metrics.CreateHistogram("webhook_delivery_latency_seconds",
+            "From accepting an event to its delivery.",
+            new HistogramConfiguration { Buckets = [.. Seconds, 300, 3600, 21600, 86400, 345600] });
+        Pending = metrics.CreateGauge("webhook_deliveries_pending",
+            "Deliveries that have not reached their end.", ["namespace", "subscription"]);
+        OldestPendingAge = metrics.CreateGauge("webhook_oldest_pending_age_seconds",
+            "Age of the oldest pending delivery; 0 if none is pending.", ["namespace", "subscription"]);
+        CircuitState = metrics.CreateGauge("webhook_circuit_state",
+            "1 for the state that the subscription's circuit is in, 0 for the others.",
+            ["namespace", "subscription", "state"]);
+        StoreCommitDuration = metrics.CreateHistogram("webhook_store_commit_duration_seconds",
+            "Duration of one commit, by the operation that waited longest for it.",
+            ["operation"], new HistogramConfiguration { Buckets = Seconds });
+        StoreBatchSize = metrics.CreateHistogram("webhook_store_batch_size",
+            "Operations that shared one commit.",
+            new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(1, 2, 12) });
+        StatusWrites = metrics.CreateCounter("webhook_status_writes_total",
+            "Writes of a resource's status, by result.", ["result"]);
+        ShardsOwned = metrics.CreateGauge("webhook_shards_owned", "Shards that this replica delivers for, of 256.");
+        Reconciles = metrics.CreateCounter("controller_reconcile_total",
+            "Reconciliations, by controller and result.", ["controller", "result"]);
+        ReconcileDuration = metrics.CreateHistogram("controller_reconcile_duration_seconds",
+            "Duration of one reconciliation.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
+        WorkQueueDepth = metrics.CreateGauge("workqueue_depth", "Keys that wait in a work queue.", ["name"]);
+    }
+
+    public CollectorRegistry Registry { get; }
+    public Counter EventsReceived { get; }
+    public Counter Deliveries { get; }
+    public Counter Attempts { get; }
+    public Histogram AttemptDuration { get; }
+    public Histogram Latency { get; }
+    public Gauge Pending { get; }
+    public Gauge OldestPendingAge { get; }
+    public Gauge CircuitState { get; }
+    public Histogram StoreCommitDuration { get; }
+    public Histogram StoreBatchSize { get; }
+    public Counter StatusWrites { get; }
+    public Gauge ShardsOwned { get; }
+    public Counter Reconciles { get; }
+    public Histogram ReconcileDuration { get; }
+    public Gauge WorkQueueDepth { get; }
+}
