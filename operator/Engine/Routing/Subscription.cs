@@ -30,6 +30,8 @@ internal sealed record Subscription
 /// <summary>The receiver, and what a request to it looks like.</summary>
 internal sealed record Endpoint
 {
+    public static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(15);
+
     public required Uri Url { get; init; }
 
     /// <summary>A Service of the same namespace: exempt from the address guard and from https-only.</summary>
@@ -44,7 +46,7 @@ internal sealed record Endpoint
     public PayloadFormat Format { get; init; } = PayloadFormat.CloudEvents;
 
     /// <summary>For the whole attempt: connect, TLS, send, and reading the answer. 1 s to 60 s.</summary>
-    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(15);
+    public TimeSpan Timeout { get; init; } = DefaultTimeout;
 }
 
 /// <summary>What the receiver gets as body.</summary>

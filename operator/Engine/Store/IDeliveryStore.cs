@@ -56,8 +56,8 @@ internal interface IDeliveryStore : IAsyncDisposable
     /// Makes one delivery due now, at the start of its schedule, whatever its state. One that is pending
     /// keeps its place in the schedule and only becomes due.
     /// </summary>
-    /// <returns>The subscription that it belongs to, or null if there is no such delivery.</returns>
-    Task<string?> RedeliverAsync(string @namespace, DeliveryId id, DateTimeOffset now, CancellationToken cancellation);
+    /// <returns>Null if there is no such delivery.</returns>
+    Task<Redelivery?> RedeliverAsync(string @namespace, DeliveryId id, DateTimeOffset now, CancellationToken cancellation);
 
     /// <summary>Makes every finished delivery that the query selects due now, at the start of its schedule.</summary>
     /// <returns>How many.</returns>

@@ -79,6 +79,9 @@ internal enum ErrorClass
 
     /// <summary>The payload could not be built in the subscription's format.</summary>
     Payload = 9,
+
+    /// <summary>A fault of the operator itself; its log has the details.</summary>
+    Internal = 10,
 }
 
 /// <summary>One HTTP request and what came of it.</summary>
@@ -186,3 +189,7 @@ internal sealed record DeliveryDetail(DeliverySummary Summary, NamespacedName Su
 /// <param name="States">Delivered, Dead or both.</param>
 internal sealed record ReplayQuery(
     DateTimeOffset? Since, DateTimeOffset? Until, ImmutableArray<string> Types, ImmutableArray<DeliveryState> States);
+
+/// <param name="SubscriptionUid">Whose delivery it is.</param>
+/// <param name="Reopened">True if it had ended and is pending again; false if it was pending anyway.</param>
+internal sealed record Redelivery(string SubscriptionUid, bool Reopened);

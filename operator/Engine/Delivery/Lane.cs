@@ -1,0 +1,475 @@
+using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+using WebhookOperator.Telemetry;
+
+namespace WebhookOperator.Engine.Delivery;
+
+/// <summary>
+/// The deliveries of one subscription: a bounded window of those that are due, sent as its concurrency, rate
+/// limit and circuit allow. The rest stays in the store. Lanes share nothing that one of them could hold up.
+/// </summary>
+internal sealed class Lane : IDisposable
+{
+    private const int SmallestWindow = 256;
+    private const long ReadBytes = 1 << 20;
+    private static readonly TimeSpan ReadRetry = TimeSpan.FromSeconds(1);
+
+    /// <summary>Before a delivery that could not be sent is looked at again; the circuit or a shutdown was in its way.</summary>
+    private static readonly TimeSpan ReturnPause = TimeSpan.FromMilliseconds(100);
+    private static readonly HashSet<DeliveryId> None = [];
+
+    private readonly Lock _gate = new();
+    private readonly LaneContext _context;
+    private readonly SubscriptionSeries _series;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private readonly Window _window;
+    private readonly ReceiverHealth _health;
+    private Subscription _subscription;
+    private CircuitBreaker _breaker;
+    private TokenBucket? _bucket;
+    private int _underWay;
+    private long _pending;
+    private DateTimeOffset? _oldestPending;
+
+    private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
+    private bool _saving;
+    private bool _stopping;
+
+    public Lane(LaneContext context, Subscription subscription, Backlog? backlog)
+    {
+        _context = context;
+        _subscription = subscription;
+        _series = new SubscriptionSeries(context.Instruments, subscription.Name.Namespace, subscription.Name.Name);
+        _health = new ReceiverHealth(backlog?.State ?? SubscriptionState.Healthy, context.Time.GetUtcNow());
+        _window = new Window(context.Budget);
+        _breaker = NewBreaker();
+        _bucket = NewBucket();
+        if (backlog is not { Pending: > 0 })
+            return;
+        _pending = backlog.Pending;
+        _oldestPending = backlog.OldestPendingTime;
+        _window.LookAgain();
+        context.AddPending(_pending);
+    }
+
+    public Subscription Subscription => Volatile.Read(ref _subscription);
+
+    /// <summary>Nothing is sent: suspended, disabled, or not resolvable.</summary>
+    private bool Holds =>
+        _subscription.Suspended || _subscription.Endpoint is null || _health.State.Disabled is not null;
+
+    /// <summary>Follows a change of the spec or of what it refers to.</summary>
+    public void Update(Subscription subscription)
+    {
+        lock (_gate)
+        {
+            var before = _subscription;
+            Volatile.Write(ref _subscription, subscription);
+            if (subscription.Generation != before.Generation || subscription.Endpoint?.Timeout != before.Endpoint?.Timeout)
+                _breaker = NewBreaker();
+            if (subscription.Delivery.RateLimit != before.Delivery.RateLimit)
+                _bucket = NewBucket();
+            if (_health.Enable(subscription.Generation))
+            {
+                _context.Logger.Enabled(subscription.Name);
+                SaveState();
+            }
+        }
+        Pump();
+    }
+
+    /// <summary>Takes on a delivery that has just been stored.</summary>
+    public void Offer(PendingDelivery delivery)
+    {
+        lock (_gate)
+        {
+            if (_stopping)
+                return;
+            AddPending(1);
+            if (_pending == 1)
+                _oldestPending = delivery.Event.AcceptedTime;
+            _window.Offer(delivery, WindowSize(_subscription.Delivery.Concurrency));
+        }
+        Pump();
+    }
+
+    /// <summary>Looks into the store again.</summary>
+    /// <param name="reopened">Finished deliveries that were made pending there.</param>
+    public void Reopen(int reopened)
+    {
+        lock (_gate)
+        {
+            AddPending(reopened);
+            _oldestPending = null;
+            _window.LookAgain();
+        }
+        Pump();
+    }
+
+    /// <summary>The time that was asked for has come.</summary>
+    public void Wake()
+    {
+        lock (_gate)
+            _wakeAt = DateTimeOffset.MaxValue;
+        Pump();
+    }
+
+    /// <summary>Ends pending deliveries that are too old to be tried; those under way are left alone.</summary>
+    /// <param name="retention">The age limit while the lane holds: what is held is not lost to the spec's own limit.</param>
+    public async Task ExpireAsync(TimeSpan retention, CancellationToken cancellation)
+    {
+        HashSet<DeliveryId> held;
+        DateTimeOffset cutoff;
+        lock (_gate)
+        {
+            if (_pending == 0 || _stopping)
+                return;
+            held = _window.HeldIds;
+            var maxAge = _subscription.Delivery.Retry.MaxAge;
+            cutoff = _context.Time.GetUtcNow() - (Holds && retention > maxAge ? retention : maxAge);
+        }
+        for (var ended = 1; ended > 0;)
+        {
+            ended = await _context.Store.EndPendingAsync(
+                _subscription.Uid, DeliveryState.Dead, cutoff, held, _context.Time.GetUtcNow(), cancellation);
+            lock (_gate)
+            {
+                AddPending(-ended);
+                _health.AddDeadLettered(ended);
+                _oldestPending = null;
+            }
+            _series.Dead.Inc(ended);
+        }
+    }
+
+    /// <summary>What status and metrics show. Reads the store where the oldest pending delivery is not known.</summary>
+    public async Task<DeliverySnapshot> SnapshotAsync(CancellationToken cancellation)
+    {
+        bool oldestUnknown;
+        lock (_gate)
+            oldestUnknown = _pending > 0 && _oldestPending is null;
+        var oldest = oldestUnknown ? await _context.Store.ReadOldestPendingAsync(_subscription.Uid, cancellation) : null;
+        lock (_gate)
+        {
+            if (oldestUnknown)
+                _oldestPending = oldest;
+            return DeliverySnapshot.Of(_health, _breaker.Snapshot, _pending, _pending > 0 ? _oldestPending : null, _context.Time.GetUtcNow());
+        }
+    }
+
+    /// <summary>Writes what the snapshot shows to the subscription's gauges.</summary>
+    public async Task ObserveAsync(CancellationToken cancellation)
+    {
+        var snapshot = await SnapshotAsync(cancellation);
+        lock (_gate)
+        {
+            if (_stopping)
+                return;
+            _series.Pending.Set(snapshot.Pending);
+            _series.OldestPendingAge.Set(snapshot.OldestPendingTime is { } oldest ? Math.Max(0, (_context.Time.GetUtcNow() - oldest).TotalSeconds) : 0);
+            _series.SetCircuit((int)_breaker.Snapshot.Position);
+        }
+    }
+
+    /// <summary>Starts nothing more; completes once nothing is under way. <see cref="Cancel"/> hurries it.</summary>
+    public Task StopAsync()
+    {
+        lock (_gate)
+        {
+            _stopping = true;
+            _window.Drop();
+            if (_underWay == 0)
+                _idle.TrySetResult();
+        }
+        return _idle.Task;
+    }
+
+    /// <summary>Breaks off what is under way; it stays pending and costs no attempt.</summary>
+    public void Cancel() => _stop.Cancel();
+
+    /// <summary>For a deleted subscription: its series go at once, and what it has pending ends in the store.</summary>
+    public async Task RemoveAsync(CancellationToken cancellation)
+    {
+        var idle = StopAsync();
+        _series.Remove();
+        Cancel();
+        await idle;
+        await CancelPendingAsync(_context, _subscription.Uid, _subscription.Name, cancellation);
+        lock (_gate)
+            AddPending(-_pending);
+    }
+
+    /// <summary>Cancels everything that is pending for a subscription that exists no more.</summary>
+    public static async Task CancelPendingAsync(
+        LaneContext context, string uid, NamespacedName name, CancellationToken cancellation)
+    {
+        long cancelled = 0;
+        for (var chunk = 1; chunk > 0; cancelled += chunk)
+            chunk = await context.PersistAsync(
+                token => context.Store.EndPendingAsync(
+                    uid, DeliveryState.Cancelled, null, None, context.Time.GetUtcNow(), token),
+                cancellation);
+        context.Logger.LaneRemoved(name, cancelled);
+    }
+
+    public void Dispose() => _stop.Dispose();
+
+    private static int WindowSize(int concurrency) => Math.Max(SmallestWindow, 4 * concurrency);
+
+    private CircuitBreaker NewBreaker()
+    {
+        var name = _subscription.Name;
+        return new CircuitBreaker(
+            _subscription.Delivery.CircuitBreaker, _subscription.Endpoint?.Timeout ?? Endpoint.DefaultTimeout, _context.Time,
+            snapshot =>
+            {
+                if (snapshot.Position == CircuitPosition.Open)
+                    _context.Logger.CircuitOpened(name, snapshot.NextProbeTime);
+                else if (snapshot.Position == CircuitPosition.Closed)
+                    _context.Logger.CircuitClosed(name);
+            });
+    }
+
+    private TokenBucket? NewBucket() =>
+        _subscription.Delivery.RateLimit is { } limit ? new TokenBucket(limit, _context.Time.GetUtcNow()) : null;
+
+    /// <summary>Starts what may start, and looks for more where there is room. Called without the lock, after every change.</summary>
+    private void Pump()
+    {
+        lock (_gate)
+        {
+            if (_stopping)
+                return;
+            var now = _context.Time.GetUtcNow();
+            var circuit = _breaker.Snapshot;
+            if (Holds)
+            {
+                _window.Drop();
+                return;
+            }
+            if (circuit.Position == CircuitPosition.Open && circuit.NextProbeTime is { } probe && now < probe)
+            {
+                _window.Drop();
+                WakeAt(probe);
+                return;
+            }
+            var probing = circuit.Position != CircuitPosition.Closed;
+            var slots = probing ? 1 : _subscription.Delivery.Concurrency;
+            while (_underWay < slots && _window.Ready > 0)
+            {
+                if (_bucket is not null && !_bucket.TryTake(now, out var wait))
+                {
+                    WakeAt(now + wait);
+                    break;
+                }
+                _underWay++;
+                ThreadPool.UnsafeQueueUserWorkItem(
+                    static state => _ = state.lane.RunAsync(state.delivery), (lane: this, delivery: _window.Dequeue()), preferLocal: false);
+            }
+            ReadWhereUseful(now, slots, probing);
+        }
+    }
+
+    private void ReadWhereUseful(DateTimeOffset now, int slots, bool probing)
+    {
+        if (_window.Reading || _window.Ready >= slots || (probing && _underWay > 0) || _window.NextRead is not { } at)
+            return;
+        if (at > now)
+        {
+            WakeAt(at);
+            return;
+        }
+        var room = probing ? 1 : WindowSize(slots) - _window.Ready;
+        var bytes = Math.Clamp(_context.Budget.Free, 0, ReadBytes);
+        if (bytes == 0 && _window.Held > 0)
+            return; // Each delivery that ends pumps again.
+        _window.BeginRead();
+        _ = ReadAsync(now, room, bytes, _window.HeldIds);
+    }
+
+    private async Task ReadAsync(DateTimeOffset now, int limit, long bytes, HashSet<DeliveryId> held)
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        DueDeliveries? read = null;
+        try
+        {
+            read = await _context.Store.ReadDueAsync(_subscription.Uid, now, limit, bytes, held, _stop.Token);
+        }
+        catch (StoreUnavailableException e)
+        {
+            _context.Logger.StoreRetry(ReadRetry.TotalSeconds, e.Message);
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+        }
+        catch (Exception e)
+        {
+            _context.Logger.LoopFault($"Reading due deliveries of {_subscription.Name}", e);
+        }
+        lock (_gate)
+        {
+            if (read is null)
+                _window.FailRead(_context.Time.GetUtcNow() + ReadRetry);
+            else
+                _window.EndRead(read);
+            if (_stopping)
+                _window.Drop();
+        }
+        Pump();
+    }
+
+    private async Task RunAsync(PendingDelivery delivery)
+    {
+        var (subscription, breaker) = (Subscription, _breaker);
+        var outcome = new AttemptOutcome(new Verdict(VerdictKind.Parked), null);
+        var applied = false;
+        try
+        {
+            outcome = await Attempt.RunAsync(_context, subscription, delivery, breaker, _stop.Token);
+            if (outcome.Settlement is { } settlement)
+                applied = await _context.PersistAsync(token => _context.Store.SettleAsync(settlement, token), _stop.Token);
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            outcome = new AttemptOutcome(new Verdict(VerdictKind.Parked), null);
+        }
+        catch (Exception e)
+        {
+            _context.Logger.LoopFault($"Delivering for {subscription.Name}", e);
+            outcome = new AttemptOutcome(new Verdict(VerdictKind.Parked), null);
+        }
+        Finish(subscription, delivery, outcome, applied);
+        Pump();
+    }
+
+    private void Finish(Subscription subscription, PendingDelivery delivery, in AttemptOutcome outcome, bool applied)
+    {
+        lock (_gate)
+        {
+            _underWay--;
+            if (!applied)
+            {
+                _window.Return(delivery, _context.Time.GetUtcNow() + ReturnPause);
+                _bucket?.Return();
+            }
+            else
+            {
+                _window.Settled(delivery, outcome.Settlement!.State == DeliveryState.Pending ? outcome.Settlement.DueTime : null);
+                Account(subscription, delivery, outcome);
+            }
+            if (_stopping && _underWay == 0)
+                _idle.TrySetResult();
+        }
+        if (applied)
+            Tell(subscription, delivery, outcome.Settlement!);
+    }
+
+    private void Account(Subscription subscription, PendingDelivery delivery, in AttemptOutcome outcome)
+    {
+        if (outcome.Settlement!.State != DeliveryState.Pending)
+        {
+            AddPending(-1);
+            if (delivery.Event.AcceptedTime <= _oldestPending)
+                _oldestPending = null;
+        }
+        var wasDisabled = _health.State.Disabled is not null;
+        if (!_health.Record(subscription, delivery, outcome))
+            return;
+        if (!wasDisabled && _health.State.Disabled is { } disabled)
+            _context.Logger.Disabled(subscription.Name, disabled.Reason, disabled.Message);
+        SaveState();
+    }
+
+    /// <summary>Metrics, log and observer; the outcome is durable by now.</summary>
+    private void Tell(Subscription subscription, PendingDelivery delivery, Settlement settlement)
+    {
+        var attempt = settlement.Attempt;
+        if (attempt is not null)
+        {
+            _series.Attempts(attempt.StatusCode).Inc();
+            _context.Instruments.AttemptDuration.Observe(attempt.Duration.TotalSeconds);
+        }
+        switch (settlement.State)
+        {
+            case DeliveryState.Delivered:
+                _series.Delivered.Inc();
+                _context.Instruments.Latency.Observe((settlement.Time - delivery.Event.AcceptedTime).TotalSeconds);
+                _context.Logger.AttemptDelivered(
+                    subscription.Name, delivery.Id, attempt!.Number, attempt.StatusCode, attempt.Duration.TotalMilliseconds);
+                break;
+            case DeliveryState.Dead:
+                _series.Dead.Inc();
+                _context.Logger.DeliveryDead(
+                    subscription.Name, delivery.Id, delivery.Attempts + (attempt is null ? 0 : 1),
+                    attempt?.Message ?? "It grew older than maxAge.");
+                break;
+            default:
+                _context.Logger.AttemptFailed(
+                    subscription.Name, delivery.Id, attempt!.Number, attempt.Duration.TotalMilliseconds, attempt.Message, settlement.DueTime);
+                break;
+        }
+        _context.OnAttempt?.Invoke(new AttemptReport(
+            subscription, delivery, attempt, settlement.State, settlement.State == DeliveryState.Pending ? settlement.DueTime : null));
+    }
+
+    /// <summary>Saves the newest state, one write at a time.</summary>
+    private void SaveState()
+    {
+        if (_saving)
+            return;
+        _saving = true;
+        _ = SaveAsync();
+    }
+
+    private async Task SaveAsync()
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        SubscriptionState? saved = null;
+        while (true)
+        {
+            SubscriptionState state;
+            lock (_gate)
+            {
+                state = _health.State;
+                if (state == saved)
+                {
+                    _saving = false;
+                    return;
+                }
+            }
+            try
+            {
+                await _context.PersistAsync(async token =>
+                {
+                    await _context.Store.SaveStateAsync(_subscription.Uid, state, token);
+                    return true;
+                }, _stop.Token);
+                saved = state;
+            }
+            catch (Exception e)
+            {
+                if (e is not OperationCanceledException)
+                    _context.Logger.LoopFault($"Saving the state of {_subscription.Name}", e);
+                lock (_gate)
+                    _saving = false;
+                return;
+            }
+        }
+    }
+
+    private void AddPending(long change)
+    {
+        _pending += change;
+        _context.AddPending(change);
+    }
+
+    private void WakeAt(DateTimeOffset time)
+    {
+        if (time >= _wakeAt)
+            return;
+        _wakeAt = time;
+        _context.WakeQueue.Add(this, time);
+    }
+}

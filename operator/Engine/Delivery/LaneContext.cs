@@ -1,0 +1,56 @@
+using WebhookOperator.Engine.Http;
+using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+using WebhookOperator.Telemetry;
+
+namespace WebhookOperator.Engine.Delivery;
+
+/// <summary>Makes one HTTP request; throws only <see cref="OperationCanceledException"/>, when it is cancelled.</summary>
+internal delegate Task<SendResult> SendRequest(Subscription subscription, PendingDelivery delivery, CancellationToken cancellation);
+
+/// <summary>What all lanes share.</summary>
+internal sealed class LaneContext(
+    IDeliveryStore store, SendRequest send, Instruments instruments, TimeProvider time, Func<double> random,
+    ILogger logger, Action<AttemptReport>? onAttempt) : IDisposable
+{
+    /// <summary>Bounds the bodies in memory; deliveries beyond it stay in the store until there is room.</summary>
+    private const long WindowBytes = 64L << 20;
+
+    private static readonly TimeSpan FirstStoreRetry = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LongestStoreRetry = TimeSpan.FromSeconds(5);
+    private long _pending;
+
+    public IDeliveryStore Store => store;
+    public SendRequest Send => send;
+    public Instruments Instruments => instruments;
+    public TimeProvider Time => time;
+    public Func<double> Random => random;
+    public ILogger Logger => logger;
+    public Action<AttemptReport>? OnAttempt => onAttempt;
+    public WakeQueue WakeQueue { get; } = new(time);
+    public WindowBudget Budget { get; } = new(WindowBytes);
+
+    /// <summary>Pending deliveries of all lanes.</summary>
+    public long Pending => Volatile.Read(ref _pending);
+
+    public void AddPending(long change) => Interlocked.Add(ref _pending, change);
+
+    /// <summary>Repeats what must become durable until the store takes it; gives up only when cancelled.</summary>
+    public async Task<T> PersistAsync<T>(Func<CancellationToken, Task<T>> write, CancellationToken cancellation)
+    {
+        for (var wait = FirstStoreRetry; ; wait = wait * 2 < LongestStoreRetry ? wait * 2 : LongestStoreRetry)
+        {
+            try
+            {
+                return await write(cancellation);
+            }
+            catch (StoreUnavailableException e)
+            {
+                logger.StoreRetry(wait.TotalSeconds, e.Message);
+                await Task.Delay(wait, time, cancellation);
+            }
+        }
+    }
+
+    public void Dispose() => WakeQueue.Dispose();
+}

@@ -1,0 +1,79 @@
+using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+
+namespace WebhookOperator.Engine.Delivery;
+
+/// <summary>
+/// What a lane has seen of its receiver since the process started, and the little of it that outlives the
+/// process. Not thread-safe: the lane calls it under its lock.
+/// </summary>
+internal sealed class ReceiverHealth(SubscriptionState saved, DateTimeOffset since)
+{
+    private RollingHour? _hour;
+
+    /// <summary>What must be saved whenever <see cref="Record"/> or <see cref="Enable"/> says that it changed.</summary>
+    public SubscriptionState State { get; private set; } = saved;
+
+    public DateTimeOffset Since => since;
+    public long Delivered { get; private set; }
+    public long FailedAttempts { get; private set; }
+    public long DeadLettered { get; private set; }
+    public DateTimeOffset? LastSuccessTime { get; private set; }
+
+    /// <summary>The last attempt, and the event that it was for.</summary>
+    public (AttemptRecord Attempt, EventId Event)? Last { get; private set; }
+
+    public (AttemptRecord Attempt, DateTimeOffset Time)? LastFailure { get; private set; }
+
+    /// <summary>Takes in the end of one attempt, or of a delivery without one. True if <see cref="State"/> changed.</summary>
+    public bool Record(Subscription subscription, PendingDelivery delivery, in AttemptOutcome outcome)
+    {
+        var settlement = outcome.Settlement!;
+        var now = settlement.Time;
+        if (settlement.State == DeliveryState.Dead)
+            DeadLettered++;
+        if (settlement.Attempt is not { } attempt)
+            return false;
+        Last = (attempt, delivery.Event.Id);
+        _hour ??= new RollingHour();
+        if (outcome.Verdict.Kind == VerdictKind.Delivered)
+        {
+            Delivered++;
+            LastSuccessTime = now;
+            _hour.AddSuccess(now, now - delivery.Event.AcceptedTime);
+            return Change(State with { FailingSince = null });
+        }
+        FailedAttempts++;
+        LastFailure = (attempt, now);
+        _hour.AddFailure(now);
+        var failingSince = State.FailingSince ?? now;
+        var disabled = State.Disabled;
+        if (outcome.Verdict.Kind == VerdictKind.Gone)
+            disabled = new DisabledState("Gone", "The receiver answered 410 Gone. Any change of the spec enables the subscription again.",
+                subscription.Generation, now);
+        else if (now - failingSince >= subscription.Delivery.DisableAfter)
+            disabled ??= new DisabledState("FailingTooLong",
+                $"No attempt has succeeded since {failingSince:yyyy-MM-ddTHH:mm:ssZ}. Any change of the spec enables the subscription again.",
+                subscription.Generation, now);
+        return Change(new SubscriptionState { FailingSince = failingSince, Disabled = disabled });
+    }
+
+    /// <summary>Deliveries that were ended in the store, by age.</summary>
+    public void AddDeadLettered(int count) => DeadLettered += count;
+
+    /// <summary>Forgets why it was disabled if the spec has changed since. True if <see cref="State"/> changed.</summary>
+    public bool Enable(long generation) =>
+        State.Disabled is { } disabled && generation > disabled.Generation && Change(SubscriptionState.Healthy);
+
+    public int? SuccessRatioPercent(DateTimeOffset now) => _hour?.SuccessRatioPercent(now);
+
+    public long? LatencyMilliseconds(DateTimeOffset now, double quantile) => _hour?.LatencyMilliseconds(now, quantile);
+
+    private bool Change(SubscriptionState state)
+    {
+        if (state == State)
+            return false;
+        State = state;
+        return true;
+    }
+}

@@ -1,0 +1,135 @@
+using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+
+namespace WebhookOperator.Engine.Delivery;
+
+/// <summary>
+/// The due deliveries of one subscription that are in memory, and what is known of those that are not. The
+/// store holds them all; each is in memory at most once, from when it is added until it is settled or
+/// returned. Not thread-safe: the lane calls it under its lock.
+/// </summary>
+internal sealed class Window(WindowBudget budget)
+{
+    private readonly Queue<PendingDelivery> _ready = new();
+
+    /// <summary>Ready or under way: not to be read again.</summary>
+    private readonly HashSet<DeliveryId> _held = [];
+
+    /// <summary>Settled while a read is under way, whose snapshot of the store may still show them as pending.</summary>
+    private readonly HashSet<DeliveryId> _settledDuringRead = [];
+
+    /// <summary>The store has, or may have, due deliveries that are not held.</summary>
+    private bool _more;
+
+    /// <summary>When the next delivery that is not held becomes due, as far as is known.</summary>
+    private DateTimeOffset? _nextDue;
+    private DateTimeOffset _readNotBefore = DateTimeOffset.MinValue;
+
+    /// <summary>How many wait to be started.</summary>
+    public int Ready => _ready.Count;
+
+    /// <summary>How many are ready or under way.</summary>
+    public int Held => _held.Count;
+
+    public bool Reading { get; private set; }
+
+    /// <summary>A copy, for a call to the store.</summary>
+    public HashSet<DeliveryId> HeldIds => [.. _held];
+
+    /// <summary>Takes on a delivery that was just stored, where there is room and nothing older waits in the store.</summary>
+    public void Offer(PendingDelivery delivery, int capacity)
+    {
+        if (_more || _ready.Count >= capacity || !TryTakeBudget(delivery.Event.Event.Body.Length))
+        {
+            _more = true;
+            return;
+        }
+        _held.Add(delivery.Id);
+        _ready.Enqueue(delivery);
+    }
+
+    /// <summary>The next to start; it stays held.</summary>
+    public PendingDelivery Dequeue() => _ready.Dequeue();
+
+    /// <summary>The outcome is durable: the delivery has ended, or comes again at <paramref name="due"/>.</summary>
+    public void Settled(PendingDelivery delivery, DateTimeOffset? due)
+    {
+        Forget(delivery);
+        if (Reading)
+            _settledDuringRead.Add(delivery.Id);
+        _nextDue = Earlier(_nextDue, due);
+    }
+
+    /// <summary>Not sent: it is read again from the store, after a pause.</summary>
+    public void Return(PendingDelivery delivery, DateTimeOffset notBefore)
+    {
+        Forget(delivery);
+        _more = true;
+        _readNotBefore = notBefore;
+    }
+
+    /// <summary>The store may have due deliveries that this window does not know of.</summary>
+    public void LookAgain() => _more = true;
+
+    /// <summary>When a read is worth while: now or earlier, later, or null for never as far as is known.</summary>
+    public DateTimeOffset? NextRead => _more ? _readNotBefore : _nextDue > _readNotBefore ? _nextDue : _nextDue is null ? null : _readNotBefore;
+
+    /// <summary>Lets go of everything that was not started.</summary>
+    public void Drop()
+    {
+        if (_ready.Count > 0)
+            _more = true;
+        while (_ready.TryDequeue(out var delivery))
+            Forget(delivery);
+    }
+
+    public void BeginRead()
+    {
+        Reading = true;
+        _more = false;
+        _nextDue = null;
+    }
+
+    public void EndRead(DueDeliveries read)
+    {
+        foreach (var delivery in read.Deliveries)
+        {
+            if (_settledDuringRead.Contains(delivery.Id) || !_held.Add(delivery.Id))
+                continue;
+            budget.Take(delivery.Event.Event.Body.Length);
+            _ready.Enqueue(delivery);
+        }
+        _more |= read.More;
+        _nextDue = Earlier(_nextDue, read.NextDueTime);
+        EndRead();
+    }
+
+    public void FailRead(DateTimeOffset notBefore)
+    {
+        _more = true;
+        _readNotBefore = notBefore;
+        EndRead();
+    }
+
+    private void EndRead()
+    {
+        Reading = false;
+        _settledDuringRead.Clear();
+    }
+
+    private bool TryTakeBudget(long size)
+    {
+        if (_held.Count > 0)
+            return budget.TryTake(size);
+        budget.Take(size);
+        return true;
+    }
+
+    private void Forget(PendingDelivery delivery)
+    {
+        if (_held.Remove(delivery.Id))
+            budget.Release(delivery.Event.Event.Body.Length);
+    }
+
+    private static DateTimeOffset? Earlier(DateTimeOffset? a, DateTimeOffset? b) => a is null || b < a ? b ?? a : a;
+}
