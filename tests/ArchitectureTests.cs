@@ -1,0 +1,77 @@
+using System.Reflection.Metadata;
+using System.Reflection.PortableExecutable;
+using System.Text.RegularExpressions;
+
+namespace WebhookOperator.Tests;
+
+/// <summary>Holds the arrows between the folders: each may use only what stands below it in the list.</summary>
+public sealed partial class ArchitectureTests
+{
+    private static readonly string[] Layers =
+    [
+        "Cli", "Reconcile", "Status", "Kube", "Local", "Api",
+        "Engine.Ingest", "Engine.Delivery", "Engine.Http", "Engine.Store", "Engine.Routing",
+    ];
+
+    private static readonly string Operator = Path.Combine(RepositoryRoot(), "operator");
+
+    public static TheoryData<string> SourceFiles() =>
+        [.. Directory.EnumerateFiles(Operator, "*.cs", SearchOption.AllDirectories)
+            .Select(f => Path.GetRelativePath(Operator, f))
+            .Where(f => !f.StartsWith("obj", StringComparison.Ordinal) && !f.StartsWith("bin", StringComparison.Ordinal))];
+
+    [Theory]
+    [MemberData(nameof(SourceFiles))]
+    public void A_file_uses_only_what_stands_below_it(string file)
+    {
+        var rank = Rank(Path.GetDirectoryName(file)!.Replace(Path.DirectorySeparatorChar, '.'));
+        if (rank is null)
+            return; // The composition root, settings and telemetry see what they need.
+        foreach (Match use in UseOfOwnNamespace().Matches(File.ReadAllText(Path.Combine(Operator, file))))
+        {
+            var used = Rank(use.Groups[1].Value);
+            Assert.True(used is null || used >= rank, $"{file} uses {use.Value}, which stands above it.");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(SourceFiles))]
+    public void The_engine_does_not_know_of_Kubernetes(string file)
+    {
+        if (file.StartsWith("Engine", StringComparison.Ordinal))
+            Assert.DoesNotContain("using k8s", File.ReadAllText(Path.Combine(Operator, file)));
+    }
+
+    [Fact]
+    public void A_folder_is_a_namespace()
+    {
+        using var assembly = new PEReader(File.OpenRead(typeof(Settings).Assembly.Location));
+        var metadata = assembly.GetMetadataReader();
+        var known = Layers.Select(l => $"WebhookOperator.{l}").Append("WebhookOperator.Telemetry").Append("WebhookOperator").ToArray();
+        foreach (var handle in metadata.TypeDefinitions)
+        {
+            var space = metadata.GetString(metadata.GetTypeDefinition(handle).Namespace);
+            if (space.StartsWith("WebhookOperator", StringComparison.Ordinal))
+                Assert.Contains(known, k => space == k || space.StartsWith(k + ".", StringComparison.Ordinal));
+        }
+    }
+
+    private static int? Rank(string folder)
+    {
+        for (var i = 0; i < Layers.Length; i++)
+            if (folder == Layers[i] || folder.StartsWith(Layers[i] + ".", StringComparison.Ordinal))
+                return i;
+        return null;
+    }
+
+    private static string RepositoryRoot()
+    {
+        var folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(folder, "WebhookOperator.sln")))
+            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("No WebhookOperator.sln above the test assembly.");
+        return folder;
+    }
+
+    [GeneratedRegex(@"\bWebhookOperator\.((?:Engine\.)?[A-Z]\w+)")]
+    private static partial Regex UseOfOwnNamespace();
+}
