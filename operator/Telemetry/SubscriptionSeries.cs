@@ -5,7 +5,7 @@ namespace WebhookOperator.Telemetry;
 /// <summary>One subscription's own time series, from zero when it appears until it is deleted.</summary>
 internal sealed class SubscriptionSeries
 {
-    private static readonly string[] Outcomes = ["delivered", "dead", "cancelled"];
+    private static readonly string[] Outcomes = ["delivered", "dead"];
     private static readonly string[] CodeClasses = ["2xx", "3xx", "4xx", "5xx", "none"];
     private static readonly string[] States = ["Closed", "Open", "HalfOpen"];
 
@@ -22,7 +22,6 @@ internal sealed class SubscriptionSeries
         _name = name;
         Delivered = instruments.Deliveries.WithLabels(@namespace, name, Outcomes[0]);
         Dead = instruments.Deliveries.WithLabels(@namespace, name, Outcomes[1]);
-        Cancelled = instruments.Deliveries.WithLabels(@namespace, name, Outcomes[2]);
         Pending = instruments.Pending.WithLabels(@namespace, name);
         OldestPendingAge = instruments.OldestPendingAge.WithLabels(@namespace, name);
         _attempts = Array.ConvertAll(CodeClasses, c => instruments.Attempts.WithLabels(@namespace, name, c));
@@ -31,7 +30,6 @@ internal sealed class SubscriptionSeries
 
     public Counter.Child Delivered { get; }
     public Counter.Child Dead { get; }
-    public Counter.Child Cancelled { get; }
     public Gauge.Child Pending { get; }
     public Gauge.Child OldestPendingAge { get; }
 

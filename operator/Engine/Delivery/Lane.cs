@@ -26,6 +26,8 @@ internal sealed class Lane : IDisposable
 
     private readonly Window _window;
     private readonly ReceiverHealth _health;
+    private readonly StateKeeper _keeper;
+    private readonly OutcomeReporter _reporter;
     private Subscription _subscription;
     private CircuitBreaker _breaker;
     private TokenBucket? _bucket;
@@ -34,7 +36,6 @@ internal sealed class Lane : IDisposable
     private DateTimeOffset? _oldestPending;
 
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
-    private bool _saving;
     private bool _stopping;
 
     public Lane(LaneContext context, Subscription subscription, Backlog? backlog)
@@ -43,6 +44,8 @@ internal sealed class Lane : IDisposable
         _subscription = subscription;
         _series = new SubscriptionSeries(context.Instruments, subscription.Name.Namespace, subscription.Name.Name);
         _health = new ReceiverHealth(backlog?.State ?? SubscriptionState.Healthy, context.Time.GetUtcNow());
+        _keeper = new StateKeeper(context, subscription.Uid, _stop.Token);
+        _reporter = new OutcomeReporter(context, _series);
         _window = new Window(context.Budget);
         _breaker = NewBreaker();
         _bucket = NewBucket();
@@ -74,7 +77,7 @@ internal sealed class Lane : IDisposable
             if (_health.Enable(subscription.Generation))
             {
                 _context.Logger.Enabled(subscription.Name);
-                SaveState();
+                _keeper.Save(_health.State);
             }
         }
         Pump();
@@ -363,7 +366,7 @@ internal sealed class Lane : IDisposable
                 _idle.TrySetResult();
         }
         if (applied)
-            Tell(subscription, delivery, outcome.Settlement!);
+            _reporter.Report(subscription, delivery, outcome.Settlement!);
     }
 
     private void Account(Subscription subscription, PendingDelivery delivery, in AttemptOutcome outcome)
@@ -379,84 +382,7 @@ internal sealed class Lane : IDisposable
             return;
         if (!wasDisabled && _health.State.Disabled is { } disabled)
             _context.Logger.Disabled(subscription.Name, disabled.Reason, disabled.Message);
-        SaveState();
-    }
-
-    /// <summary>Metrics, log and observer; the outcome is durable by now.</summary>
-    private void Tell(Subscription subscription, PendingDelivery delivery, Settlement settlement)
-    {
-        var attempt = settlement.Attempt;
-        if (attempt is not null)
-        {
-            _series.Attempts(attempt.StatusCode).Inc();
-            _context.Instruments.AttemptDuration.Observe(attempt.Duration.TotalSeconds);
-        }
-        switch (settlement.State)
-        {
-            case DeliveryState.Delivered:
-                _series.Delivered.Inc();
-                _context.Instruments.Latency.Observe((settlement.Time - delivery.Event.AcceptedTime).TotalSeconds);
-                _context.Logger.AttemptDelivered(
-                    subscription.Name, delivery.Id, attempt!.Number, attempt.StatusCode, attempt.Duration.TotalMilliseconds);
-                break;
-            case DeliveryState.Dead:
-                _series.Dead.Inc();
-                _context.Logger.DeliveryDead(
-                    subscription.Name, delivery.Id, delivery.Attempts + (attempt is null ? 0 : 1),
-                    attempt?.Message ?? "It grew older than maxAge.");
-                break;
-            default:
-                _context.Logger.AttemptFailed(
-                    subscription.Name, delivery.Id, attempt!.Number, attempt.Duration.TotalMilliseconds, attempt.Message, settlement.DueTime);
-                break;
-        }
-        _context.OnAttempt?.Invoke(new AttemptReport(
-            subscription, delivery, attempt, settlement.State, settlement.State == DeliveryState.Pending ? settlement.DueTime : null));
-    }
-
-    /// <summary>Saves the newest state, one write at a time.</summary>
-    private void SaveState()
-    {
-        if (_saving)
-            return;
-        _saving = true;
-        _ = SaveAsync();
-    }
-
-    private async Task SaveAsync()
-    {
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        SubscriptionState? saved = null;
-        while (true)
-        {
-            SubscriptionState state;
-            lock (_gate)
-            {
-                state = _health.State;
-                if (state == saved)
-                {
-                    _saving = false;
-                    return;
-                }
-            }
-            try
-            {
-                await _context.PersistAsync(async token =>
-                {
-                    await _context.Store.SaveStateAsync(_subscription.Uid, state, token);
-                    return true;
-                }, _stop.Token);
-                saved = state;
-            }
-            catch (Exception e)
-            {
-                if (e is not OperationCanceledException)
-                    _context.Logger.LoopFault($"Saving the state of {_subscription.Name}", e);
-                lock (_gate)
-                    _saving = false;
-                return;
-            }
-        }
+        _keeper.Save(_health.State);
     }
 
     private void AddPending(long change)

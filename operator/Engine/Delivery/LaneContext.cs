@@ -52,5 +52,15 @@ internal sealed class LaneContext(
         }
     }
 
+    /// <inheritdoc cref="PersistAsync{T}"/>
+    public Task PersistAsync(Func<CancellationToken, Task> write, CancellationToken cancellation) =>
+        PersistAsync(
+            async token =>
+            {
+                await write(token);
+                return true;
+            },
+            cancellation);
+
     public void Dispose() => WakeQueue.Dispose();
 }
