@@ -56,7 +56,7 @@ internal static partial class FieldRules
         }
     }
 
-    [GeneratedRegex(@"^https?://[^/?#\s]+([/?#]\S*)?\z")]
+    [GeneratedRegex(@"^https?://[^/?#\s\0-\x1f\x7f]+(/([^?#\s%\0-\x1f\x7f]|%[0-9A-Fa-f]{2})*)?([?#][^\s\0-\x1f\x7f]*)?\z")]
     private static partial Regex AbsoluteHttpUrl();
 
     [GeneratedRegex(@"^[^/?#]*//[^/?#]*@")]

@@ -136,7 +136,9 @@ internal sealed class SchemaValidator
             ("integer", ScalarKind.Integer) => IntegerFault(schema, scalar.Integer),
             ("boolean", ScalarKind.Boolean) => null,
             (_, ScalarKind.Null) => $"must be {NameOf(schema)}; it is null",
-            ("string", _) => $"must be a string; Kubernetes reads {scalar.Text} as {scalar.KindName}, so put it in quotes",
+            ("string", _) when StringFault(schema, scalar.Text) is null =>
+                $"must be a string; Kubernetes reads {scalar.Text} as {scalar.KindName}, so put it in quotes",
+            ("string", _) => $"must be a string{ExampleOf(schema)}; it is {scalar.KindName}",
             ("boolean", _) when scalar.Text is "true" or "false" => "must be true or false, without quotes",
             ("integer", ScalarKind.String) when long.TryParse(scalar.Text, CultureInfo.InvariantCulture, out _) =>
                 "must be a whole number, without quotes",
