@@ -14,6 +14,7 @@ namespace WebhookOperator.Engine.Delivery;
 internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
 {
     private readonly ConcurrentDictionary<string, Lane> _lanes = new();
+    private readonly ConcurrentDictionary<NamespacedName, string> _uids = new();
     private readonly ConcurrentDictionary<string, Backlog> _backlogs = new();
     private readonly ConcurrentDictionary<Task, byte> _removals = new();
     private readonly CancellationTokenSource _stop = new();
@@ -37,6 +38,10 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
             lane.Update(subscription);
             return;
         }
+        // A namesake that was deleted goes first, so that its series do not take the new one's with them.
+        if (_uids.TryGetValue(subscription.Name, out var namesake))
+            Remove(namesake);
+        _uids[subscription.Name] = subscription.Uid;
         _backlogs.TryRemove(subscription.Uid, out var backlog);
         lane = new Lane(context, subscription, backlog);
         _lanes[subscription.Uid] = lane;
@@ -48,6 +53,7 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
     {
         if (!_lanes.TryRemove(uid, out var lane))
             return;
+        _uids.TryRemove(KeyValuePair.Create(lane.Subscription.Name, uid));
         InBackground(RemoveAsync(lane), $"Removing {lane.Subscription.Name}");
 
         async Task RemoveAsync(Lane removed)
