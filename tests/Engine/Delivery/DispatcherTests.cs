@@ -1,0 +1,365 @@
+using WebhookOperator.Engine.Delivery;
+using WebhookOperator.Engine.Http;
+using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+using static WebhookOperator.Tests.Engine.Delivery.DispatcherFixture;
+
+namespace WebhookOperator.Tests.Engine.Delivery;
+
+public sealed class DispatcherTests
+{
+    [Fact]
+    public async Task What_is_published_is_delivered_once_and_recorded()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription();
+        fixture.Dispatcher.Upsert(orders);
+
+        var stored = await fixture.PublishAsync(50, orders);
+        await fixture.UntilSettledAsync(50);
+
+        Assert.Equal(
+            stored.Select(s => s.Id).Order(),
+            fixture.Sent.Select(d => d.Event.Id).Order());
+        Assert.All(await fixture.LogAsync(orders), d => Assert.Equal((DeliveryState.Delivered, 1), (d.State, d.Attempts)));
+        Assert.Equal(0, fixture.Dispatcher.Pending);
+    }
+
+    [Fact]
+    public async Task A_backlog_far_larger_than_the_window_is_delivered_whole_and_once()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription();
+        fixture.Dispatcher.Upsert(orders with { Suspended = true });
+        await fixture.PublishAsync(3000, orders);
+
+        fixture.Dispatcher.Upsert(orders);
+        await fixture.UntilSettledAsync(3000);
+
+        Assert.Equal(3000, fixture.Sent.Select(d => d.Id).Distinct().Count());
+        Assert.Equal(3000, fixture.Sent.Count);
+        Assert.Equal(0, (await fixture.SnapshotAsync(orders))!.Pending);
+    }
+
+    [Fact]
+    public async Task A_failure_is_retried_as_scheduled_and_then_dead_and_can_be_redelivered()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription(delivery: new DeliveryPolicy { Retry = Retries(10, 20) });
+        fixture.Dispatcher.Upsert(orders);
+        fixture.Receiver = (_, _, _) => Task.FromResult(NotFound);
+        var start = fixture.Time.GetUtcNow();
+
+        var id = (await fixture.PublishAsync(1, orders))[0].Pending[0].Id;
+        await fixture.UntilSettledAsync(1);
+        Assert.Equal(start.AddSeconds(10), fixture.Reports.Last().DueTime);
+        fixture.Time.Advance(TimeSpan.FromSeconds(9));
+        Assert.Single(fixture.Sent);
+        await fixture.UntilSettledAsync(3, step: TimeSpan.FromSeconds(1));
+
+        Assert.Equal(DeliveryState.Dead, fixture.Reports.Last().State);
+        var detail = await fixture.Store.GetDeliveryAsync("acme", id, CancellationToken.None);
+        Assert.Equal([1, 2, 3], detail!.Attempts.Select(a => a.Number));
+        Assert.All(detail.Attempts, a => Assert.Equal(404, a.StatusCode));
+
+        fixture.Receiver = (_, _, _) => Task.FromResult(Success);
+        var redelivery = await fixture.Store.RedeliverAsync("acme", id, fixture.Time.GetUtcNow(), CancellationToken.None);
+        Assert.Equal(new Redelivery(orders.Uid, true), redelivery);
+        fixture.Dispatcher.Reopen(orders.Uid, 1);
+        await fixture.UntilSettledAsync(4);
+        Assert.Equal(DeliveryState.Delivered, fixture.Reports.Last().State);
+        Assert.Equal(0, fixture.Dispatcher.Pending);
+    }
+
+    [Fact]
+    public async Task Retries_survive_a_restart_and_keep_their_place_in_the_schedule()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription(delivery: new DeliveryPolicy { Retry = Retries(10, 20) });
+        fixture.Dispatcher.Upsert(orders);
+        fixture.Receiver = (_, _, _) => Task.FromResult(NotFound);
+        await fixture.PublishAsync(1, orders);
+        await fixture.UntilSettledAsync(1);
+
+        await fixture.RestartAsync(orders);
+        await fixture.UntilSettledAsync(2, step: TimeSpan.FromSeconds(1));
+
+        Assert.Equal((1, 1), (fixture.Sent.Last().Attempts, fixture.Sent.Last().Step));
+        Assert.Equal(TimeSpan.FromSeconds(20), fixture.Reports.Last().DueTime - fixture.Reports.Last().Attempt!.Time);
+    }
+
+    [Fact]
+    public async Task Deliveries_held_by_an_open_circuit_cost_no_attempt()
+    {
+        await using var fixture = await StartAsync();
+        var policy = new DeliveryPolicy
+        {
+            Retry = Retries(3600),
+            Concurrency = 1,
+            CircuitBreaker = new CircuitBreakerPolicy { MinimumThroughput = 2, BreakDuration = TimeSpan.FromSeconds(60) },
+        };
+        var orders = Subscription(delivery: policy);
+        fixture.Dispatcher.Upsert(orders);
+        fixture.Receiver = (_, _, _) => Task.FromResult(Unavailable);
+
+        await fixture.PublishAsync(20, orders);
+        await fixture.UntilSettledAsync(2);
+        Assert.Equal(CircuitPosition.Open, (await fixture.SnapshotAsync(orders))!.Circuit.Position);
+        Assert.Equal(18, (await fixture.LogAsync(orders)).Count(d => d.Attempts == 0));
+
+        fixture.Receiver = (_, _, _) => Task.FromResult(Success);
+        fixture.Time.Advance(TimeSpan.FromSeconds(61));
+        await fixture.UntilSettledAsync(20);
+        Assert.Equal(CircuitPosition.Closed, (await fixture.SnapshotAsync(orders))!.Circuit.Position);
+        Assert.Equal(18, (await fixture.LogAsync(orders, DeliveryState.Delivered)).Count(d => d.Attempts == 1));
+    }
+
+    [Fact]
+    public async Task A_probe_goes_alone()
+    {
+        await using var fixture = await StartAsync();
+        var policy = new DeliveryPolicy
+        {
+            Retry = Retries(3600),
+            Concurrency = 8,
+            CircuitBreaker = new CircuitBreakerPolicy { MinimumThroughput = 8, BreakDuration = TimeSpan.FromSeconds(60) },
+        };
+        var orders = Subscription(delivery: policy);
+        fixture.Dispatcher.Upsert(orders);
+        fixture.Receiver = (_, _, _) => Task.FromResult(Unavailable);
+        await fixture.PublishAsync(8, orders);
+        await fixture.UntilSettledAsync(8);
+
+        var probe = new TaskCompletionSource<SendResult>();
+        fixture.Receiver = (_, _, _) => probe.Task;
+        await fixture.PublishAsync(10, orders);
+        fixture.Time.Advance(TimeSpan.FromSeconds(61));
+        await fixture.UntilAsync(() => fixture.Sent.Count == 9);
+        await fixture.PublishAsync(10, orders);
+        Assert.Equal(9, fixture.Sent.Count);
+
+        fixture.Receiver = (_, _, _) => Task.FromResult(Success);
+        probe.SetResult(Success);
+        await fixture.UntilSettledAsync(28);
+    }
+
+    [Fact]
+    public async Task Gone_disables_at_once_holds_the_rest_and_a_new_generation_delivers_it()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription(delivery: new DeliveryPolicy { Concurrency = 1, Retry = Retries(1) });
+        fixture.Dispatcher.Upsert(orders);
+        fixture.Receiver = (_, _, _) => Task.FromResult(Gone);
+        await fixture.PublishAsync(5, orders);
+        await fixture.UntilSettledAsync(1);
+
+        var disabled = (await fixture.SnapshotAsync(orders))!.Disabled;
+        Assert.Equal(("Gone", 1), (disabled!.Reason, disabled.Generation));
+        await fixture.PublishAsync(2, orders);
+
+        fixture.Receiver = (_, _, _) => Task.FromResult(Success);
+        await fixture.UntilAsync(() => SavedState(fixture, orders).Disabled is not null);
+        await fixture.RestartAsync(orders);
+        fixture.Time.Advance(TimeSpan.FromHours(1));
+        Assert.NotNull((await fixture.SnapshotAsync(orders))!.Disabled);
+        Assert.Single(fixture.Sent);
+
+        fixture.Dispatcher.Upsert(orders with { Generation = 2 });
+        await fixture.UntilSettledAsync(8);
+        Assert.Null((await fixture.SnapshotAsync(orders))!.Disabled);
+        Assert.Equal(7, (await fixture.LogAsync(orders, DeliveryState.Delivered)).Count);
+    }
+
+    [Fact]
+    public async Task Failing_without_one_success_for_too_long_disables()
+    {
+        await using var fixture = await StartAsync();
+        var policy = new DeliveryPolicy { Retry = Retries([.. Enumerable.Repeat(600, 20)]), DisableAfter = TimeSpan.FromHours(1) };
+        var orders = Subscription(delivery: policy);
+        fixture.Dispatcher.Upsert(orders);
+        fixture.Receiver = (_, _, _) => Task.FromResult(NotFound);
+        await fixture.PublishAsync(1, orders);
+
+        await fixture.UntilSettledAsync(7, step: TimeSpan.FromMinutes(1));
+
+        var snapshot = (await fixture.SnapshotAsync(orders))!;
+        Assert.Equal("FailingTooLong", snapshot.Disabled!.Reason);
+        Assert.Equal(1, snapshot.Pending);
+    }
+
+    [Fact]
+    public async Task A_hanging_receiver_holds_up_no_other()
+    {
+        await using var fixture = await StartAsync();
+        var (stuck, healthy) = (Subscription("stuck"), Subscription("healthy"));
+        fixture.Dispatcher.Upsert(stuck);
+        fixture.Dispatcher.Upsert(healthy);
+        fixture.Receiver = async (subscription, _, cancellation) =>
+        {
+            if (subscription.Uid == stuck.Uid)
+                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellation);
+            return Success;
+        };
+
+        await fixture.PublishAsync(500, stuck, healthy);
+        await fixture.UntilSettledAsync(500);
+
+        Assert.All(fixture.Reports, r => Assert.Equal(healthy.Uid, r.Subscription.Uid));
+        Assert.Equal(16, fixture.Sent.Count(d => d.SubscriptionUid == stuck.Uid));
+    }
+
+    [Fact]
+    public async Task A_rate_limit_paces_without_loss()
+    {
+        await using var fixture = await StartAsync();
+        var policy = new DeliveryPolicy { RateLimit = new RateLimitPolicy(10, TimeSpan.FromSeconds(1), 5) };
+        var orders = Subscription(delivery: policy);
+        fixture.Dispatcher.Upsert(orders);
+
+        await fixture.PublishAsync(30, orders);
+        await fixture.UntilSettledAsync(5);
+        Assert.Equal(5, fixture.Sent.Count);
+        for (var expected = 6; expected <= 30; expected++)
+        {
+            fixture.Time.Advance(TimeSpan.FromMilliseconds(101));
+            await fixture.UntilSettledAsync(expected);
+            Assert.Equal(expected, fixture.Sent.Count);
+        }
+    }
+
+    [Fact]
+    public async Task A_delivery_older_than_maxAge_dies_without_a_request()
+    {
+        await using var fixture = await StartAsync();
+        var policy = new DeliveryPolicy { Retry = Retries(1) with { MaxAge = TimeSpan.FromHours(1) } };
+        var orders = Subscription(delivery: policy);
+        fixture.Dispatcher.Upsert(orders with { Suspended = true });
+        await fixture.PublishAsync(3, orders);
+        fixture.Time.Advance(TimeSpan.FromHours(2));
+
+        fixture.Dispatcher.Upsert(orders);
+        await fixture.UntilSettledAsync(3);
+
+        Assert.Empty(fixture.Sent);
+        Assert.All(await fixture.LogAsync(orders), d => Assert.Equal((DeliveryState.Dead, 0), (d.State, d.Attempts)));
+    }
+
+    [Fact]
+    public async Task Upkeep_ends_what_grew_too_old_behind_an_open_circuit_but_keeps_what_is_suspended()
+    {
+        await using var fixture = await StartAsync();
+        var policy = new DeliveryPolicy
+        {
+            Concurrency = 1,
+            Retry = Retries(7200) with { MaxAge = TimeSpan.FromHours(1) },
+            CircuitBreaker = new CircuitBreakerPolicy
+            {
+                MinimumThroughput = 2, BreakDuration = TimeSpan.FromHours(3), MaxBreakDuration = TimeSpan.FromHours(3),
+            },
+        };
+        var (open, suspended) = (Subscription("open", policy), Subscription("suspended", policy) with { Suspended = true });
+        fixture.Dispatcher.Upsert(open);
+        fixture.Dispatcher.Upsert(suspended);
+        fixture.Receiver = (_, _, _) => Task.FromResult(Unavailable);
+        await fixture.PublishAsync(10, open, suspended);
+        await fixture.UntilSettledAsync(2);
+
+        fixture.Time.Advance(TimeSpan.FromHours(2));
+        await fixture.Dispatcher.ExpireAsync(TimeSpan.FromHours(168), CancellationToken.None);
+
+        Assert.Equal(0, (await fixture.SnapshotAsync(open))!.Pending);
+        Assert.Equal(10, (await fixture.SnapshotAsync(suspended))!.Pending);
+        Assert.Equal(10, (await fixture.LogAsync(open, DeliveryState.Dead)).Count);
+    }
+
+    [Fact]
+    public async Task Deleting_a_subscription_cancels_what_is_pending_and_removes_its_series()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription();
+        fixture.Dispatcher.Upsert(orders);
+        fixture.Receiver = async (_, _, cancellation) =>
+        {
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellation);
+            return Success;
+        };
+        await fixture.PublishAsync(40, orders);
+        await fixture.UntilAsync(() => fixture.Sent.Count == 16);
+        Assert.Contains("subscription=\"orders\"", await ScrapeAsync(fixture));
+
+        fixture.Dispatcher.Remove(orders.Uid);
+        await fixture.UntilAsync(() => fixture.Dispatcher.Pending == 0);
+
+        Assert.Equal(40, (await fixture.LogAsync(orders, DeliveryState.Cancelled)).Count);
+        Assert.DoesNotContain("subscription=\"orders\"", await ScrapeAsync(fixture));
+    }
+
+    [Fact]
+    public async Task What_a_subscription_left_that_was_deleted_meanwhile_is_cancelled_at_the_next_start()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription();
+        fixture.Dispatcher.Upsert(orders with { Suspended = true });
+        await fixture.PublishAsync(3, orders);
+
+        await fixture.RestartAsync();
+        await fixture.Dispatcher.CancelOrphansAsync(CancellationToken.None);
+
+        Assert.Equal(3, (await fixture.LogAsync(orders, DeliveryState.Cancelled)).Count);
+    }
+
+    [Fact]
+    public async Task Stopping_lets_attempts_finish_and_breaks_off_those_that_outlast_the_grace()
+    {
+        await using var fixture = await StartAsync();
+        var (quick, stuck) = (Subscription("quick"), Subscription("stuck"));
+        fixture.Dispatcher.Upsert(quick);
+        fixture.Dispatcher.Upsert(stuck);
+        var release = new TaskCompletionSource();
+        fixture.Receiver = async (subscription, _, cancellation) =>
+        {
+            if (subscription.Uid == stuck.Uid)
+                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellation);
+            await release.Task;
+            return Success;
+        };
+        await fixture.PublishAsync(1, quick, stuck);
+        await fixture.UntilAsync(() => fixture.Sent.Count == 2);
+
+        var stopping = fixture.Dispatcher.StopAsync(TimeSpan.FromSeconds(10));
+        release.SetResult();
+        await fixture.UntilSettledAsync(1);
+        Assert.False(stopping.IsCompleted);
+        fixture.Time.Advance(TimeSpan.FromSeconds(10));
+        await stopping;
+
+        Assert.Equal(DeliveryState.Delivered, (await fixture.LogAsync(quick))[0].State);
+        Assert.Equal((DeliveryState.Pending, 0), ((await fixture.LogAsync(stuck))[0].State, (await fixture.LogAsync(stuck))[0].Attempts));
+    }
+
+    [Fact]
+    public async Task A_fault_of_the_operator_takes_its_place_in_the_schedule()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription();
+        fixture.Dispatcher.Upsert(orders);
+        fixture.Receiver = (_, _, _) => throw new InvalidOperationException("a bug");
+        await fixture.PublishAsync(1, orders);
+
+        await fixture.UntilSettledAsync(3, step: TimeSpan.FromSeconds(1));
+
+        Assert.Equal(DeliveryState.Dead, fixture.Reports.Last().State);
+        Assert.Equal(ErrorClass.Internal, fixture.Reports.Last().Attempt!.Error);
+    }
+
+    private static SubscriptionState SavedState(DispatcherFixture fixture, Subscription subscription) =>
+        fixture.Store.ReadBacklogsAsync(CancellationToken.None).GetAwaiter().GetResult()
+            .Single(b => b.SubscriptionUid == subscription.Uid).State;
+
+    private static async Task<string> ScrapeAsync(DispatcherFixture fixture)
+    {
+        using var text = new MemoryStream();
+        await fixture.Instruments.Registry.CollectAndExportAsTextAsync(text);
+        return System.Text.Encoding.UTF8.GetString(text.ToArray());
+    }
+}
