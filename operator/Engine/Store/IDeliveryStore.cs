@@ -59,7 +59,10 @@ internal interface IDeliveryStore : IAsyncDisposable
     /// <returns>Null if there is no such delivery.</returns>
     Task<Redelivery?> RedeliverAsync(string @namespace, DeliveryId id, DateTimeOffset now, CancellationToken cancellation);
 
-    /// <summary>Makes every finished delivery that the query selects due now, at the start of its schedule.</summary>
+    /// <summary>
+    /// Makes every finished delivery that the query selects due now, at the start of its schedule. Works in
+    /// chunks: where it fails midway, those before are due, and the same call again does the rest.
+    /// </summary>
     /// <returns>How many.</returns>
     Task<int> ReplayAsync(string subscriptionUid, ReplayQuery query, DateTimeOffset now, CancellationToken cancellation);
 

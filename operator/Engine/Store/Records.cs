@@ -145,6 +145,12 @@ internal sealed record SubscriptionState
 internal sealed record DisabledState(string Reason, string Message, long Generation, DateTimeOffset Time);
 
 /// <summary>What the store holds of a subscription when it is opened.</summary>
+/// <param name="SubscriptionUid">Whose.</param>
+/// <param name="Name">Both parts empty where a state was saved but never a delivery.</param>
+/// <param name="Pending">How many.</param>
+/// <param name="OldestPendingTime">When the oldest of them was accepted; null if none is pending.</param>
+/// <param name="NextDueTime">The earliest due time, past or future; null if none is pending.</param>
+/// <param name="State">As last saved.</param>
 internal sealed record Backlog(
     string SubscriptionUid, NamespacedName Name, int Pending, DateTimeOffset? OldestPendingTime,
     DateTimeOffset? NextDueTime, SubscriptionState State);
@@ -155,7 +161,7 @@ internal sealed record Backlog(
 /// <param name="Before">Continue after this delivery of an earlier page.</param>
 internal sealed record DeliveryQuery(DeliveryState? State, DateTimeOffset? Since, int Limit, DeliveryId? Before);
 
-/// <param name="Items">Newest first.</param>
+/// <param name="Items">Newest first. Can be fewer than the limit, even none, with more pages to come.</param>
 /// <param name="Continue">Names the next page; null on the last.</param>
 internal sealed record DeliveryPage(ImmutableArray<DeliverySummary> Items, DeliveryId? Continue);
 
