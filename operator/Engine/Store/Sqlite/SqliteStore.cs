@@ -89,7 +89,7 @@ internal sealed class SqliteStore : IDeliveryStore
     public Task<DeliveryDetail?> GetDeliveryAsync(string @namespace, DeliveryId id, CancellationToken cancellation) =>
         _readers.RunAsync(reader => reader.GetDelivery(@namespace, id), cancellation);
 
-    public Task<string?> RedeliverAsync(string @namespace, DeliveryId id, DateTimeOffset now, CancellationToken cancellation) =>
+    public Task<Redelivery?> RedeliverAsync(string @namespace, DeliveryId id, DateTimeOffset now, CancellationToken cancellation) =>
         _committer.RunAsync(WriteNames.Redeliver, 0, writer => writer.Redeliver(@namespace, id, now), cancellation);
 
     public async Task<int> ReplayAsync(

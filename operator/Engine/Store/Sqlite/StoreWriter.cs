@@ -183,7 +183,7 @@ internal sealed class StoreWriter : IDisposable
         return true;
     }
 
-    public string? Redeliver(string @namespace, DeliveryId id, DateTimeOffset now)
+    public Redelivery? Redeliver(string @namespace, DeliveryId id, DateTimeOffset now)
     {
         if (!_findForRedelivery.Bind(id.Value).Bind(@namespace).Step())
             return null;
@@ -191,7 +191,7 @@ internal sealed class StoreWriter : IDisposable
         var pending = _findForRedelivery.Int32(1) == (int)DeliveryState.Pending;
         _findForRedelivery.Reset();
         (pending ? _makeDue : _startOver).Bind(id.Value).Bind(now.ToUnixTimeMilliseconds()).Run();
-        return uid;
+        return new Redelivery(uid, !pending);
     }
 
     public int Replay(IReadOnlyList<long> deliveries, DateTimeOffset now)
