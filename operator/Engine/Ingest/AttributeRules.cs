@@ -1,0 +1,78 @@
+using System.Globalization;
+using System.Net.Http.Headers;
+
+namespace WebhookOperator.Engine.Ingest;
+
+/// <summary>What CloudEvents 1.0.2 demands of attributes (sections "Context Attributes" and "Type System").</summary>
+internal static class AttributeRules
+{
+    /// <summary>In UTF-16 units; the specification asks intermediaries to carry events of 64 KiB.</summary>
+    public const int LongestValue = 8 * 1024;
+
+    public const int MostExtensions = 64;
+
+    private static readonly string[] TimeFormats =
+    [
+        "yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", "yyyy-MM-dd't'HH:mm:ssK", "yyyy-MM-dd't'HH:mm:ss.FFFFFFFK",
+    ];
+
+    /// <summary>Null if the attribute may have that value.</summary>
+    public static string? FaultOf(string name, string value)
+    {
+        if (value.Length > LongestValue)
+            return $"{name} is {value.Length} characters long; at most {LongestValue} are taken.";
+        foreach (var c in value)
+            if (char.IsControl(c))
+                return $"{name} contains a control character (U+{(int)c:X4}), which no attribute may have.";
+        return name switch
+        {
+            "specversion" when value != "1.0" => $"specversion is '{value}'; this API takes CloudEvents 1.0, so it must be \"1.0\".",
+            "id" or "type" or "source" or "subject" or "dataschema" when value.Length == 0 => $"{name} is empty; it must be a non-empty string.",
+            "source" when !IsUriReference(value) => "source is not a URI reference; examples are /sensors/17 and https://shop.example/orders.",
+            "dataschema" when !IsUriReference(value) || !Uri.TryCreate(value, UriKind.Absolute, out _) =>
+                "dataschema is not an absolute URI; an example is https://schemas.example/order.json.",
+            "time" when !IsTimestamp(value) => $"time is '{value}'; it must be an RFC 3339 timestamp such as 2026-01-31T12:00:00Z.",
+            "datacontenttype" when !MediaTypeHeaderValue.TryParse(value, out _) =>
+                $"datacontenttype is '{value}'; it must be a media type such as application/json.",
+            _ => null,
+        };
+    }
+
+    /// <summary>Null if an extension attribute may have that name.</summary>
+    public static string? FaultOfName(string name)
+    {
+        if (name.Length == 0)
+            return "An attribute has an empty name; names consist of lower-case letters and digits.";
+        foreach (var c in name)
+            if (!char.IsAsciiLetterLower(c) && !char.IsAsciiDigit(c))
+                return $"The attribute name '{name}' has a '{c}'; names consist of lower-case letters and digits only.";
+        return name == "data" ? "An extension attribute cannot be named data." : null;
+    }
+
+    public static bool IsTimestamp(string value) =>
+        value.Length >= 20
+        && (value[^1] is 'Z' or 'z' || value[^6] is '+' or '-')
+        && DateTimeOffset.TryParseExact(
+            TrimFraction(value), TimeFormats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _);
+
+    /// <summary>.NET reads seven digits of a second's fraction; RFC 3339 allows any number.</summary>
+    private static string TrimFraction(string value)
+    {
+        var upper = value.ToUpperInvariant();
+        var dot = upper.IndexOf('.', StringComparison.Ordinal);
+        if (dot < 0)
+            return upper;
+        var end = dot + 1;
+        while (end < upper.Length && char.IsAsciiDigit(upper[end]))
+            end++;
+        return end == dot + 1 || end - dot <= 8 ? upper : string.Concat(upper.AsSpan(0, dot + 8), upper.AsSpan(end));
+    }
+
+    private static bool IsUriReference(string value)
+    {
+        foreach (var c in value)
+            if (c is ' ' or '<' or '>' or '"' or '\\' or '^' or '`' or '{' or '}' or '|')
+                return false;
+        return Uri.TryCreate(value, UriKind.RelativeOrAbsolute, out _);
+    }
+}
