@@ -225,12 +225,6 @@ public abstract class UpkeepContract : StoreContract
         Assert.Equal(T0, Assert.Single(await Store.ReadBacklogsAsync(Token)).State.FailingSince);
     }
 
-    private async Task FillAsync(Subscription subscription, int count, DateTimeOffset? time = null)
-    {
-        foreach (var chunk in Enumerable.Range(0, count).Chunk(500))
-            await Store.EnqueueAsync([.. chunk.Select(i => Accept(NewEvent($"fill-{i}"), time ?? T0, subscription))], Token);
-    }
-
     private async Task<int> EndAllAsync(Subscription subscription, DeliveryState state)
     {
         var total = 0;
