@@ -227,4 +227,15 @@ public abstract class SettleContract : StoreContract
         Assert.Equal(["23"], (await ListAllAsync(subscription, DeliveryState.Delivered, T0.AddSeconds(22.5)))
             .Where(d => d.CloudEventId != "24").Select(d => d.CloudEventId));
     }
+
+    [Fact]
+    public async Task The_log_finds_the_few_of_a_state_among_the_many_of_another()
+    {
+        var subscription = NewSubscription();
+        var delivered = await EnqueueAsync(subscription, "delivered");
+        await SettledAsync(delivered, Delivered(delivered, T0));
+        await FillAsync(subscription, 10_500);
+
+        Assert.Equal(delivered.Id, Assert.Single(await ListAllAsync(subscription, DeliveryState.Delivered)).Id);
+    }
 }

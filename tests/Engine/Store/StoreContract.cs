@@ -67,6 +67,12 @@ public abstract class StoreContract : IAsyncLifetime
         return Assert.Single(Assert.Single(results).Pending);
     }
 
+    private protected async Task FillAsync(Subscription subscription, int count, DateTimeOffset? time = null)
+    {
+        foreach (var chunk in Enumerable.Range(0, count).Chunk(500))
+            await Store.EnqueueAsync([.. chunk.Select(i => Accept(NewEvent($"fill-{i}"), time ?? T0, subscription))], Token);
+    }
+
     private protected Task<DueDeliveries> ReadDueAsync(Subscription subscription, DateTimeOffset now, int limit = 1000,
         long byteLimit = long.MaxValue, params DeliveryId[] held) =>
         Store.ReadDueAsync(subscription.Uid, now, limit, byteLimit, held.ToHashSet(), Token);

@@ -18,7 +18,7 @@ public abstract class UpkeepContract : StoreContract
         var now = T0.AddDays(2);
 
         Assert.Null(await Store.RedeliverAsync("elsewhere", delivery.Id, now, Token));
-        Assert.Equal(subscription.Uid, await Store.RedeliverAsync("shop", delivery.Id, now, Token));
+        Assert.Equal(new Redelivery(subscription.Uid, Reopened: true), await Store.RedeliverAsync("shop", delivery.Id, now, Token));
 
         var again = Assert.Single((await ReadDueAsync(subscription, now)).Deliveries);
         Assert.Equal((2, 0, now, now), (again.Attempts, again.Step, again.StartedTime, again.DueTime));
@@ -37,13 +37,13 @@ public abstract class UpkeepContract : StoreContract
         var delivery = await EnqueueAsync(subscription, "a");
         await SettledAsync(delivery, Retry(delivery, T0, T0.AddHours(1)));
 
-        Assert.Equal(subscription.Uid, await Store.RedeliverAsync("shop", delivery.Id, T0.AddMinutes(1), Token));
+        Assert.Equal(new Redelivery(subscription.Uid, Reopened: false), await Store.RedeliverAsync("shop", delivery.Id, T0.AddMinutes(1), Token));
 
         var due = Assert.Single((await ReadDueAsync(subscription, T0.AddMinutes(1))).Deliveries);
         Assert.Equal((1, 1, T0, T0.AddMinutes(1)), (due.Attempts, due.Step, due.StartedTime, due.DueTime));
 
         // Due already, and so perhaps under way: its attempt must still count.
-        Assert.Equal(subscription.Uid, await Store.RedeliverAsync("shop", delivery.Id, T0.AddMinutes(2), Token));
+        Assert.Equal(new Redelivery(subscription.Uid, Reopened: false), await Store.RedeliverAsync("shop", delivery.Id, T0.AddMinutes(2), Token));
         await SettledAsync(due, Delivered(due, T0.AddMinutes(2)));
     }
 
@@ -223,12 +223,6 @@ public abstract class UpkeepContract : StoreContract
         Assert.Equal(3, await SweepAllAsync(T0.AddDays(1)));
 
         Assert.Equal(T0, Assert.Single(await Store.ReadBacklogsAsync(Token)).State.FailingSince);
-    }
-
-    private async Task FillAsync(Subscription subscription, int count, DateTimeOffset? time = null)
-    {
-        foreach (var chunk in Enumerable.Range(0, count).Chunk(500))
-            await Store.EnqueueAsync([.. chunk.Select(i => Accept(NewEvent($"fill-{i}"), time ?? T0, subscription))], Token);
     }
 
     private async Task<int> EndAllAsync(Subscription subscription, DeliveryState state)

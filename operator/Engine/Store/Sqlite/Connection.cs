@@ -35,7 +35,7 @@ internal sealed class Connection : IDisposable
     /// <exception cref="SqliteException">The file can't be opened.</exception>
     public static Connection Open(string path, int cacheKiB, int busyMilliseconds)
     {
-        var text = new SqliteConnectionStringBuilder { DataSource = path, Mode = SqliteOpenMode.ReadWrite, Pooling = false };
+        var text = new SqliteConnectionStringBuilder { DataSource = path, Mode = SqliteOpenMode.ReadWrite, Pooling = false, DefaultTimeout = 1 };
         var connection = new SqliteConnection(text.ConnectionString);
         try
         {

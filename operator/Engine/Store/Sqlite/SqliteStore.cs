@@ -143,7 +143,7 @@ internal sealed class SqliteStore : IDeliveryStore
             var cursor = Volatile.Read(ref _sweepCursor);
             var chunk = await _readers.RunAsync(reader => reader.Selection.FindForSweep(cutoff, ref cursor), cancellation);
             var deleted = 0;
-            if (chunk.Events.Count > 0 || chunk.IdleSubscriptions.Count > 0)
+            if (chunk.Events.Count > 0 || chunk.AtEnd)
                 deleted = await _committer.RunAsync(WriteNames.Sweep, 0, writer => writer.Sweep(chunk), cancellation);
             Volatile.Write(ref _sweepCursor, cursor);
             if (deleted > 0 || chunk.AtEnd)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
@@ -13,6 +12,11 @@ internal sealed class StoreFile : IDisposable
 {
     /// <summary>Up to here every page is checked on open; beyond, that would delay the start by seconds.</summary>
     private const long WholeCheckBytes = 64 << 20;
+
+    /// <summary>What a lock that someone else holds looks like: EWOULDBLOCK, or ERROR_SHARING_VIOLATION.</summary>
+    private const int WouldBlockLinux = 11;
+    private const int WouldBlockMac = 35;
+    private const int SharingViolation = unchecked((int)0x80070020);
 
     private readonly FileStream _lock;
 
@@ -73,37 +77,18 @@ internal sealed class StoreFile : IDisposable
         var lockPath = path + ".lock";
         try
         {
-            var stream = new FileStream(lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            stream.SetLength(0);
-            stream.Write(Encoding.UTF8.GetBytes($"process {Environment.ProcessId} on {Environment.MachineName}"));
-            stream.Flush();
-            return stream;
+            return new FileStream(lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (e.HResult is WouldBlockLinux or WouldBlockMac or SharingViolation)
+        {
+            throw new StoreOpenException(
+                $"The store {path} is in use by another process, and only one can have it open; stop that one "
+                + $"(`fuser {lockPath}` tells which it is), or name another file.", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            if (ReadHolder(lockPath) is { } holder)
-            {
-                throw new StoreOpenException(
-                    $"The store {path} is in use by {holder}; stop that one first, or name another file. Only one process can have it open.", e);
-            }
             throw new StoreOpenException(
                 $"The lock {lockPath} of the store can't be written: {e.Message} The directory must be writable by this user.", e);
-        }
-    }
-
-    /// <summary>Who holds the lock; null if that was not what stood in the way.</summary>
-    private static string? ReadHolder(string lockPath)
-    {
-        try
-        {
-            using var stream = new FileStream(lockPath, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
-            using var reader = new StreamReader(stream);
-            var holder = reader.ReadToEnd();
-            return holder.Length > 0 ? holder : "another process";
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return null;
         }
     }
 

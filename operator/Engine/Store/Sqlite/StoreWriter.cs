@@ -9,7 +9,7 @@ internal sealed class StoreWriter : IDisposable
     public const int BusyMilliseconds = 5000;
 
     private const int CacheKiB = 16 * 1024;
-    private const int ShrinkPages = 256;
+    private const int ShrinkPages = 1024;
     private const int WorthShrinkingPages = 4096;
 
     private readonly Connection _connection;
