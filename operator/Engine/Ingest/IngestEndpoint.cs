@@ -1,0 +1,180 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Text.Json;
+using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+
+namespace WebhookOperator.Engine.Ingest;
+
+/// <summary>
+/// <c>POST /v1/namespaces/{ns}/events</c>: an event or a batch comes in, and 202 goes out once it is stored
+/// with all its deliveries.
+/// </summary>
+internal sealed class IngestEndpoint(ApiContext api)
+{
+    private const string Structured = "application/cloudevents+json";
+    private const string Batch = "application/cloudevents-batch+json";
+    private static readonly TimeSpan BacklogRetry = TimeSpan.FromSeconds(30);
+
+    private static readonly Problem Unsupported = new(StatusCodes.Status415UnsupportedMediaType,
+        $"Send a CloudEvent 1.0: as {Structured}, as a batch in {Batch}, or in binary mode with the attributes as headers "
+        + "(ce-specversion, ce-id, ce-source, ce-type) and any Content-Type.");
+
+    private readonly IngestResults _results = new(api.Instruments);
+
+    private enum Mode { Binary, Structured, Batch }
+
+    public async Task HandleAsync(HttpContext context)
+    {
+        var @namespace = (string)context.Request.RouteValues["ns"]!;
+        var known = api.Routes.Current.TryGet(@namespace, out var table);
+        Problem? problem;
+        try
+        {
+            problem = await api.Authorize(context, @namespace, ApiAccess.Publish)
+                ?? (known ? await IngestAsync(context, @namespace, table!) : UnknownNamespace(api, @namespace));
+        }
+        catch (StoreUnavailableException) when (known)
+        {
+            _results.Refused(@namespace, StatusCodes.Status503ServiceUnavailable);
+            throw;
+        }
+        if (problem is null)
+            return;
+        if (known)
+            _results.Refused(@namespace, problem.Status);
+        await problem.WriteAsync(context);
+    }
+
+    public static Problem UnknownNamespace(ApiContext api, string @namespace)
+    {
+        var known = api.Routes.Current.Namespaces.Order(StringComparer.Ordinal).Take(10).ToArray();
+        return new Problem(StatusCodes.Status404NotFound,
+            $"The namespace '{@namespace}' is not known here. "
+            + (known.Length == 0 ? "No namespace has a resource yet." : $"Known are: {string.Join(", ", known)}."));
+    }
+
+    private async Task<Problem?> IngestAsync(HttpContext context, string @namespace, RouteTable table)
+    {
+        // 1. Is there room?
+        if (api.Deliveries.Pending() >= api.Limits.MaxPending)
+            return new Problem(StatusCodes.Status429TooManyRequests,
+                $"{api.Limits.MaxPending} deliveries are pending, which is the limit; nothing was stored. Try again once receivers have caught up.")
+            {
+                RetryAfter = BacklogRetry,
+            };
+
+        // 2. Read.
+        if (ModeOf(context.Request) is not { } mode)
+            return Unsupported;
+        if (context.Request.Headers.ContentEncoding.Count > 0)
+            return new Problem(StatusCodes.Status415UnsupportedMediaType, "The body must not be compressed; leave Content-Encoding out.");
+        var limit = mode == Mode.Batch ? api.Limits.MaxBatchBytes : api.Limits.MaxEventBytes;
+        byte[]? body;
+        try
+        {
+            body = await RequestBody.ReadAsync(context.Request, limit);
+        }
+        catch (Exception e) when (e is BadHttpRequestException or EndOfStreamException)
+        {
+            return new Problem(StatusCodes.Status400BadRequest, "The body broke off before its end; nothing was stored.");
+        }
+        if (body is null)
+            return TooLarge(mode == Mode.Batch ? "The batch" : "The event", limit);
+
+        // 3. Parse all of it before any of it counts.
+        var events = new List<Event>(1);
+        if (Parse(mode, context.Request.Headers, body, events) is { } fault)
+            return new Problem(StatusCodes.Status400BadRequest, fault.Message) { Field = fault.Field, Index = fault.Index };
+        for (var i = 0; i < events.Count; i++)
+            if (events[i].Body.Length > api.Limits.MaxEventBytes)
+                return TooLarge($"Event {i} of the batch", api.Limits.MaxEventBytes) with { Index = i };
+
+        // 4. Match, store in one commit, hand over, answer.
+        var stored = await StoreAsync(@namespace, table, events, context.RequestAborted);
+        api.Deliveries.Offer(stored);
+        foreach (var result in stored)
+            if (result.Duplicate)
+                _results.Duplicate(@namespace);
+            else
+                _results.Accepted(@namespace);
+        await AnswerAsync(context, stored, mode == Mode.Batch);
+        return null;
+    }
+
+    private Task<ImmutableArray<EnqueueResult>> StoreAsync(
+        string @namespace, RouteTable table, List<Event> events, CancellationToken cancellation)
+    {
+        if (events.Count == 0)
+            return Task.FromResult(ImmutableArray<EnqueueResult>.Empty);
+        var now = api.Time.GetUtcNow();
+        var accepted = new NewEvent[events.Count];
+        for (var i = 0; i < accepted.Length; i++)
+        {
+            var matches = new List<Subscription>();
+            table.Match(events[i], matches);
+            accepted[i] = new NewEvent(@namespace, events[i], matches, now);
+        }
+        return api.Store.EnqueueAsync(accepted, cancellation);
+    }
+
+    private static EventFault? Parse(Mode mode, IHeaderDictionary headers, byte[] body, List<Event> events)
+    {
+        if (mode == Mode.Batch)
+            return CloudEventParser.ParseBatch(body, events);
+        var parsed = mode == Mode.Structured
+            ? CloudEventParser.ParseStructured(body, out var fault)
+            : CloudEventParser.ParseBinary(headers, body, out fault);
+        if (parsed is not null)
+            events.Add(parsed);
+        return fault;
+    }
+
+    /// <summary>HTTP binding 1.0.2, section 3: the content type tells structured from batch, all else is binary.</summary>
+    private static Mode? ModeOf(HttpRequest request)
+    {
+        var contentType = request.ContentType.AsSpan();
+        var end = contentType.IndexOf(';');
+        var parameters = end < 0 ? [] : contentType[(end + 1)..].Trim();
+        contentType = (end < 0 ? contentType : contentType[..end]).Trim();
+        if (contentType.StartsWith("application/cloudevents", StringComparison.OrdinalIgnoreCase))
+        {
+            Mode? mode = contentType.Equals(Structured, StringComparison.OrdinalIgnoreCase) ? Mode.Structured
+                : contentType.Equals(Batch, StringComparison.OrdinalIgnoreCase) ? Mode.Batch
+                : null;
+            return parameters.StartsWith("charset=", StringComparison.OrdinalIgnoreCase)
+                && !parameters[8..].Trim('"').Equals("utf-8", StringComparison.OrdinalIgnoreCase) ? null : mode;
+        }
+        foreach (var header in request.Headers)
+            if (header.Key.StartsWith("ce-", StringComparison.OrdinalIgnoreCase))
+                return Mode.Binary;
+        return null;
+    }
+
+    private static Problem TooLarge(string what, int limit) =>
+        new(StatusCodes.Status413PayloadTooLarge, $"{what} is larger than {limit} bytes; nothing was stored. Send large data by reference.");
+
+    private static async Task AnswerAsync(HttpContext context, ImmutableArray<EnqueueResult> stored, bool asArray)
+    {
+        var json = new ArrayBufferWriter<byte>(96 * Math.Max(1, stored.Length));
+        using (var writer = new Utf8JsonWriter(json))
+        {
+            if (asArray)
+                writer.WriteStartArray();
+            foreach (var result in stored)
+            {
+                writer.WriteStartObject();
+                writer.WriteString("id"u8, result.Id.ToString());
+                writer.WriteNumber("deliveries"u8, result.Deliveries);
+                writer.WriteBoolean("duplicate"u8, result.Duplicate);
+                writer.WriteEndObject();
+            }
+            if (asArray)
+                writer.WriteEndArray();
+        }
+        context.Response.StatusCode = StatusCodes.Status202Accepted;
+        context.Response.ContentType = "application/json";
+        context.Response.ContentLength = json.WrittenCount;
+        await context.Response.BodyWriter.WriteAsync(json.WrittenMemory, CancellationToken.None);
+    }
+}
