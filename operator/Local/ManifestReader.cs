@@ -34,11 +34,6 @@ internal static class ManifestReader
         {
             file.SyntaxError((int)e.Start.Line, (int)e.Start.Column, Lower(e.Message));
         }
-        catch (Exception e) when (e is InvalidOperationException or ArgumentException or FormatException or OverflowException)
-        {
-            // The parser's way of refusing some malformed texts, such as a line that begins with a tab.
-            file.SyntaxError(1, 1, "the text is not well-formed: look for tabs in the indentation and unclosed quotes or brackets");
-        }
         return file.Contents();
     }
 

@@ -31,7 +31,16 @@ internal sealed class YamlDocuments
             return null;
         var document = new OneDocument(_parser);
         var stream = new YamlStream();
-        stream.Load(document);
+        try
+        {
+            stream.Load(document);
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException or FormatException or OverflowException)
+        {
+            // The parser's way of refusing some malformed texts, such as an unclosed bracket.
+            var near = document.Current?.End ?? Mark.Empty;
+            throw new YamlException(near, near, "the text is not well-formed from here on: look for unclosed brackets and quotes", e);
+        }
         var root = stream.Documents[0].RootNode;
         if (document.HasAlias)
             new ExpandedSize().Check(root, depth: 0);

@@ -4,7 +4,6 @@ using WebhookOperator.Api;
 using WebhookOperator.Api.Checks;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Status;
-using Endpoint = WebhookOperator.Engine.Routing.Endpoint;
 
 namespace WebhookOperator.Reconcile;
 

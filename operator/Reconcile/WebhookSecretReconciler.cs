@@ -131,7 +131,7 @@ internal sealed partial class WebhookSecretReconciler(
             ],
             NextRotationTime = rotation?.UtcDateTime,
         };
-        if (KubernetesJson.Serialize(status) == KubernetesJson.Serialize(resource.Status))
+        if (resource.Status is { } last && KubernetesJson.Serialize(status) == KubernetesJson.Serialize(last))
             return;
         await source.SaveStatusAsync(
             new ResourceKey(WebhookSecret.KubeKind, resource.Metadata.NamespaceProperty, resource.Metadata.Name), status, cancellation);

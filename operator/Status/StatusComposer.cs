@@ -23,9 +23,9 @@ internal static class StatusComposer
             Endpoint = reconciled.Endpoint,
             Circuit = delivery is null ? null : new CircuitStatus
             {
-                State = delivery.Circuit.ToString(),
-                Since = Utc(delivery.CircuitSince),
-                NextProbeTime = Utc(delivery.NextProbeTime),
+                State = delivery.Circuit.Position.ToString(),
+                Since = Utc(delivery.Circuit.Since),
+                NextProbeTime = Utc(delivery.Circuit.NextProbeTime),
             },
             Delivery = delivery is null ? null : new DeliveryStatus
             {
@@ -40,10 +40,10 @@ internal static class StatusComposer
                 LastFailureTime = Utc(delivery.LastFailureTime),
                 LastStatusCode = delivery.LastStatusCode,
                 LastError = delivery.LastError,
-                LastEventId = delivery.LastEventId,
+                LastEventId = delivery.LastEventId?.ToString(),
                 SuccessRatioPercent = delivery.SuccessRatioPercent,
-                LatencyP50Milliseconds = (long?)delivery.LatencyP50?.TotalMilliseconds,
-                LatencyP99Milliseconds = (long?)delivery.LatencyP99?.TotalMilliseconds,
+                LatencyP50Milliseconds = delivery.LatencyP50Milliseconds,
+                LatencyP99Milliseconds = delivery.LatencyP99Milliseconds,
             },
         };
     }

@@ -15,7 +15,7 @@ namespace WebhookOperator.Status;
 /// <param name="instruments">Counts the writes.</param>
 /// <param name="logger">Where failed writes are told.</param>
 internal sealed partial class SubscriptionStatusWriter(
-    IResourceSource source, Func<string, DeliverySnapshot?> deliveries, TimeProvider time, Instruments instruments,
+    IResourceSource source, Func<string, CancellationToken, Task<DeliverySnapshot?>> deliveries, TimeProvider time, Instruments instruments,
     ILogger<SubscriptionStatusWriter> logger)
 {
     private readonly ConcurrentDictionary<ResourceKey, Known> _known = new();
@@ -23,7 +23,7 @@ internal sealed partial class SubscriptionStatusWriter(
     /// <summary>Takes over what the reconciler found, and writes it.</summary>
     public async Task ReconciledAsync(ResourceKey key, ReconciledState state, CancellationToken cancellation)
     {
-        _known[key] = new Known(state, null, Written: false);
+        _known[key] = new Known(state, Delivery: null, Written: false);
         await WriteAsync(key, cancellation);
     }
 
@@ -54,11 +54,11 @@ internal sealed partial class SubscriptionStatusWriter(
     {
         if (!_known.TryGetValue(key, out var known) || !source.TryGetSubscription(key.Namespace, key.Name, out var resource))
             return;
-        var delivery = deliveries(resource.Metadata.Uid);
-        if (known.Written && known.Delivery == delivery)
-            return;
         try
         {
+            var delivery = await deliveries(resource.Metadata.Uid, cancellation);
+            if (known.Written && known.Delivery == delivery)
+                return;
             await source.SaveStatusAsync(key, StatusComposer.Compose(resource, known.State, delivery, time.GetUtcNow()), cancellation);
             instruments.StatusWrites.WithLabels("success").Inc();
             // Not if the reconciler has found something else meanwhile.

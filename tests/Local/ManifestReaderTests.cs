@@ -53,8 +53,8 @@ public sealed class ManifestReaderTests
     }
 
     [Theory]
-    [InlineData("just text", "m.yaml:1:1: not valid YAML", true)]
-    [InlineData("a: [1\nb: 2", "m.yaml:2:", true)]
+    [InlineData("just text", "m.yaml:1:1: is not a Kubernetes object", true)]
+    [InlineData("a: [1\nb: 2", "m.yaml:1:2: not valid YAML", true)]
     [InlineData("\tkind: Secret", "m.yaml:1:", true)]
     [InlineData("- 1\n- 2", "m.yaml:1:1: is not a Kubernetes object", true)]
     [InlineData("kind: Secret\nmetadata: {name: a}", "m.yaml:1:1: apiVersion: is required", true)]
@@ -92,7 +92,7 @@ public sealed class ManifestReaderTests
         Assert.Equal(["good"], contents.Objects.Select(item => item.Key.Name));
         Assert.Equal(["bad", "checked"], contents.Broken.Select(key => key.Name).Order());
         Assert.False(contents.Incomplete);
-        Assert.Contains(contents.Faults, fault => fault.Field == "spec.suspend" && fault.Line == 17);
+        Assert.Contains(contents.Faults, fault => fault.Field == "spec.suspend" && fault.Line == 19);
         Assert.Contains(contents.Faults, fault => fault.Field == "spec.endpoint.url" && fault.Message.Contains("password", StringComparison.Ordinal));
         Assert.Contains(contents.Faults, fault => fault.Message.Contains("line 1 of this file", StringComparison.Ordinal));
     }
