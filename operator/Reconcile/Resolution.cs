@@ -20,13 +20,6 @@ internal sealed class Resolution(Surroundings around)
 
     public void Fail(string reason, string message, bool stalled) => Obstacle ??= new Obstacle(reason, message, stalled);
 
-    public T? Fail<T>(string reason, string message, bool stalled)
-        where T : class
-    {
-        Fail(reason, message, stalled);
-        return null;
-    }
-
     public string? Text(SecretKeyReference reference)
     {
         if (!around.Secrets.TryGetValue(reference.Name!, out var secret))
@@ -49,10 +42,16 @@ internal sealed class Resolution(Surroundings around)
                 stalled: true);
     }
 
-    private string? Missing(string reason, string message, bool stalled)
+    /// <summary>As <see cref="Fail"/>, where a Secret is at fault.</summary>
+    public void FailSecret(string reason, string message, bool stalled)
     {
         SecretObstacle ??= new Obstacle(reason, message, stalled);
         Fail(reason, message, stalled);
+    }
+
+    private string? Missing(string reason, string message, bool stalled)
+    {
+        FailSecret(reason, message, stalled);
         return null;
     }
 }

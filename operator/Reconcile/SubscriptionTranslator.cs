@@ -61,7 +61,7 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
         if (endpoint.Auth?.Oauth2 is not null || endpoint.Tls is not null)
         {
             var field = endpoint.Tls is not null ? "tls" : "auth.oauth2";
-            resolution.Fail("Unsupported", $"spec.endpoint.{field} is not supported by this version: deliveries are held until it is removed.", stalled: true);
+            resolution.Fail("Unsupported", $"spec.endpoint.{field} is not supported by this version; remove it.", stalled: true);
         }
         var url = Url(resource, resolution);
         var headers = Headers(endpoint, resolution);
@@ -89,26 +89,27 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
             return new Uri($"{scheme}://{service.Name}.{resource.Metadata.NamespaceProperty}.svc:{port}{service.Path ?? "/"}");
         }
 
-        var where = "spec.endpoint.url";
-        var text = endpoint.Url;
-        if (endpoint.UrlFrom?.SecretKeyRef is { } reference)
-        {
-            where = $"The URL in the key {reference.Key} of the Secret {reference.Name}";
-            text = resolution.Text(reference)?.Trim();
-        }
+        var reference = endpoint.UrlFrom?.SecretKeyRef;
+        var text = reference is null ? endpoint.Url : resolution.Text(reference)?.Trim();
         if (text is null)
             return null;
-        // The message must not repeat the URL: one in a Secret is a secret.
+        // The messages must not repeat the URL: one in a Secret is a secret.
         if (!Uri.TryCreate(text, UriKind.Absolute, out var url) || (url.Scheme != Uri.UriSchemeHttps && url.Scheme != Uri.UriSchemeHttp)
             || url.UserInfo.Length > 0 || url.Fragment.Length > 0)
+            Fail("InvalidUrl", "must be an absolute https URL without user name, password and fragment, such as https://partner.example/hooks.");
+        else if (url.Scheme != Uri.UriSchemeHttps && !allowHttp)
+            Fail("InsecureUrl", "must be https; plain http is for endpoints of the kind service, or if the operator runs with --allow-http.");
+        else
+            return url;
+        return null;
+
+        void Fail(string reason, string message)
         {
-            return resolution.Fail<Uri>("InvalidUrl",
-                $"{where} must be an absolute https URL without user name, password and fragment, such as https://partner.example/hooks.", stalled: true);
+            if (reference is null)
+                resolution.Fail(reason, $"spec.endpoint.url {message}", stalled: true);
+            else
+                resolution.FailSecret(reason, $"The URL in the key {reference.Key} of the Secret {reference.Name} {message}", stalled: true);
         }
-        return url.Scheme == Uri.UriSchemeHttps || allowHttp
-            ? url
-            : resolution.Fail<Uri>("InsecureUrl",
-                $"{where} must be https; plain http is for endpoints of the kind service, or if the operator runs with --allow-http.", stalled: true);
     }
 
     private static ImmutableArray<KeyValuePair<string, string>> Headers(EndpointSpec endpoint, Resolution resolution)
@@ -142,7 +143,7 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
             return [];
         if (resolution.Around.Signing is not { } signing)
         {
-            resolution.Fail("WebhookSecretNotFound", $"The WebhookSecret {name} does not exist.", stalled: false);
+            resolution.FailSecret("WebhookSecretNotFound", $"The WebhookSecret {name} does not exist.", stalled: false);
             return [];
         }
         // A key that was removed must not sign on from the copy of it.
@@ -151,7 +152,7 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
         if (!resolution.Around.Secrets.TryGetValue(KeySecret.NameFor(name), out var secret)
             || !KeySecret.IsOwnedBy(secret, signing) || !KeySecret.TryRead(secret, out var keys, out _))
         {
-            resolution.Fail("SigningKeysNotReady",
+            resolution.FailSecret("SigningKeysNotReady",
                 $"The WebhookSecret {name} has no keys yet; its conditions say why.", stalled: false);
             return [];
         }
