@@ -144,7 +144,7 @@ internal sealed class Validation
             return;
         var algorithm = Enum.TryParse<SigningAlgorithm>(spec.Algorithm, out var named) ? named : SigningAlgorithm.HmacSha256;
         if (!SigningKey.TryParse(Encoding.UTF8.GetString(bytes).Trim(), algorithm, out _, out var error))
-            _faults.Add(item.Fault(field, $"names a value that can't sign: {error}"));
+            _faults.Add(item.Fault(field, $"names a signing key that {error}"));
     }
 
     /// <summary>The value, or null if it is not among the files.</summary>

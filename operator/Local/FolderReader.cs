@@ -20,6 +20,9 @@ internal sealed class FolderReader(string folder, TimeProvider time)
     /// <summary>A file written less than this ago may get more yet; half a manifest can be a valid one.</summary>
     private static readonly TimeSpan SettleTime = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>A file that is written to all the time is read at last.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
     /// <summary>Two writes within the file system's clock tick look the same; up to 2 s on some.</summary>
     private static readonly TimeSpan ClockTick = TimeSpan.FromSeconds(2);
 
@@ -27,6 +30,7 @@ internal sealed class FolderReader(string folder, TimeProvider time)
 
     private readonly Dictionary<string, Version> _known = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ImmutableArray<ManifestFault>> _faults = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long> _unsettledSince = new(StringComparer.Ordinal);
     private readonly HashSet<(string File, string Message)> _ignored = [];
 
     public FolderReading Read(ManifestSet set)
@@ -43,11 +47,13 @@ internal sealed class FolderReader(string folder, TimeProvider time)
             var path = Path.Combine(folder, file);
             try
             {
-                if (ReadSettled(path, out var modified) is not { } bytes)
+                var bytes = Read(path, out var modified, out var inMotion);
+                if (inMotion && IsWorthWaiting(file))
                 {
                     settled = false;
                     continue;
                 }
+                _unsettledSince.Remove(file);
                 var hash = SHA256.HashData(bytes);
                 _known[file] = new Version(stamp, hash, Unsure: (time.GetUtcNow() - modified).Duration() < ClockTick);
                 if (known is not null && hash.AsSpan().SequenceEqual(known.Hash))
@@ -58,7 +64,7 @@ internal sealed class FolderReader(string folder, TimeProvider time)
                 _faults[file] = contents.Faults;
                 ignored.AddRange(contents.Ignored.Where(notice => _ignored.Add((file, notice.Message))));
             }
-            catch (FileNotFoundException)
+            catch (FileNotFoundException) when (IsWorthWaiting(file))
             {
                 settled = false;
             }
@@ -78,25 +84,33 @@ internal sealed class FolderReader(string folder, TimeProvider time)
             set.Remove(file);
             _known.Remove(file);
             _faults.Remove(file);
+            _unsettledSince.Remove(file);
         }
         var faults = listing.Errors.Select(error => new ManifestFault(folder, 1, 1, "", error)).Concat(_faults.Values.SelectMany(faults => faults));
         return new FolderReading(settled, changed, [.. faults], ignored.ToImmutable());
     }
 
-    /// <summary>Null if the file is being written.</summary>
-    private byte[]? ReadSettled(string path, out DateTimeOffset modified)
+    private bool IsWorthWaiting(string file)
+    {
+        var now = time.GetTimestamp();
+        return time.GetElapsedTime(_unsettledSince.TryAdd(file, now) ? now : _unsettledSince[file], now) < Patience;
+    }
+
+    /// <param name="path">Of the file.</param>
+    /// <param name="modified">When it was last written.</param>
+    /// <param name="inMotion">It was written just now, or while it was read.</param>
+    private byte[] Read(string path, out DateTimeOffset modified, out bool inMotion)
     {
         using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
         modified = File.GetLastWriteTimeUtc(file.SafeFileHandle);
-        var age = time.GetUtcNow() - modified;
-        if (age >= TimeSpan.Zero && age < SettleTime)
-            return null;
         if (file.Length > MaxFileBytes)
             throw new IOException($"it has {file.Length} bytes, and {MaxFileBytes} are the limit; split it");
         var bytes = new byte[file.Length];
         var read = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
-        var stable = read == bytes.Length && file.Length == bytes.Length && File.GetLastWriteTimeUtc(file.SafeFileHandle) == modified;
-        return stable ? bytes : null;
+        var age = time.GetUtcNow() - modified;
+        inMotion = (age >= TimeSpan.Zero && age < SettleTime)
+            || read < bytes.Length || file.Length != bytes.Length || File.GetLastWriteTimeUtc(file.SafeFileHandle) != modified;
+        return bytes[..read];
     }
 
     private static ReadOnlySpan<byte> WithoutMark(ReadOnlySpan<byte> bytes) =>

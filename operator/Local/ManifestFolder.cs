@@ -175,6 +175,10 @@ internal sealed partial class ManifestFolder : IResourceSource
                     if (changed)
                         told.Add(key);
                 }
+                else
+                {
+                    claim.Resource = current!.Resource;
+                }
             }
             else if (current is not null)
             {
@@ -197,7 +201,11 @@ internal sealed partial class ManifestFolder : IResourceSource
     {
         await _state.CommitAsync(new StateChange(changes, []));
         foreach (var (key, saved) in changes)
+        {
+            if (saved is not null && _set.InForce(key) is { } claim)
+                claim.Resource = saved.Resource;
             Publish(key, saved?.Resource);
+        }
 
         var before = _namespaces;
         _namespaces = NamespacesOf(_state);

@@ -114,6 +114,8 @@ internal sealed class ManifestSet
         public string File => file;
         public string DisplayFile => displayFile;
         public int Line => line;
-        public IKubernetesObject<V1ObjectMeta> Resource => resource;
+
+        /// <summary>Once in force, the object that is in force, so that there is one copy of it.</summary>
+        public IKubernetesObject<V1ObjectMeta> Resource { get; set; } = resource;
     }
 }

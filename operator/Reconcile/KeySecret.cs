@@ -155,7 +155,7 @@ internal sealed record KeySecret(
         }
         if (!SigningKey.TryParse(Encoding.UTF8.GetString(bytes), algorithm, out var key, out var problem))
         {
-            error = $"has a key {name} that can't be used: {problem}";
+            error = $"has a key {name} that {problem}";
             return false;
         }
         if (!TryReadTime(secret, createdAnnotation, out var created))

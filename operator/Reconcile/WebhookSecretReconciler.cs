@@ -89,8 +89,7 @@ internal sealed partial class WebhookSecretReconciler(
         if (!SigningKey.TryParse(Encoding.UTF8.GetString(bytes).Trim(), algorithm, out var key, out var error))
         {
             return Outcome.Stall("InvalidKey",
-                $"The key {reference.Key} of the Secret {reference.Name} can't sign: {error}"
-                + (before is null ? "" : " The last valid one signs on."), before);
+                $"The key {reference.Key} of the Secret {reference.Name} {error}." + (before is null ? "" : " The last valid one signs on."), before);
         }
         if (before is null)
             return Outcome.Use(new KeySecret(algorithm, new DatedKey(key, now)));

@@ -16,9 +16,12 @@ namespace WebhookOperator.Status;
 /// <param name="logger">Where failed writes are told.</param>
 internal sealed partial class SubscriptionStatusWriter(
     IResourceSource source, Func<string, CancellationToken, Task<DeliverySnapshot?>> deliveries, TimeProvider time, Instruments instruments,
-    ILogger<SubscriptionStatusWriter> logger)
+    ILogger<SubscriptionStatusWriter> logger) : IDisposable
 {
     private readonly ConcurrentDictionary<ResourceKey, Known> _known = new();
+
+    /// <summary>One write at a time, so that what was found later is written later.</summary>
+    private readonly SemaphoreSlim _writer = new(1, 1);
 
     /// <summary>Takes over what the reconciler found, and writes it.</summary>
     public async Task ReconciledAsync(ResourceKey key, ReconciledState state, CancellationToken cancellation)
@@ -26,6 +29,8 @@ internal sealed partial class SubscriptionStatusWriter(
         _known[key] = new Known(state, Delivery: null, Written: false);
         await WriteAsync(key, cancellation);
     }
+
+    public void Dispose() => _writer.Dispose();
 
     public void Removed(ResourceKey key) => _known.TryRemove(key, out _);
 
@@ -51,6 +56,19 @@ internal sealed partial class SubscriptionStatusWriter(
     }
 
     private async Task WriteAsync(ResourceKey key, CancellationToken cancellation)
+    {
+        await _writer.WaitAsync(cancellation);
+        try
+        {
+            await WriteNowAsync(key, cancellation);
+        }
+        finally
+        {
+            _writer.Release();
+        }
+    }
+
+    private async Task WriteNowAsync(ResourceKey key, CancellationToken cancellation)
     {
         if (!_known.TryGetValue(key, out var known) || !source.TryGetSubscription(key.Namespace, key.Name, out var resource))
             return;

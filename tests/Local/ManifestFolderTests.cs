@@ -247,6 +247,22 @@ public sealed class ManifestFolderTests
     }
 
     [Fact]
+    public async Task What_cannot_be_read_is_told_and_does_not_hold_up_the_rest()
+    {
+        await using var directory = new ManifestDirectory();
+        directory.Write("a.yaml", Subscription("one"));
+        File.WriteAllBytes(Path.Combine(directory.Folder, "b.yaml"), [0xff, 0xfe, 0x00]);
+        File.CreateSymbolicLink(Path.Combine(directory.Folder, "c.yaml"), "nowhere");
+        Directory.CreateSymbolicLink(Path.Combine(directory.Folder, "circle"), ".");
+
+        var source = await directory.StartAsync();
+
+        Assert.True(source.TryGetSubscription("acme", "one", out _));
+        await directory.UntilAsync(() => directory.Log.Warnings.Any(line => line.Contains("b.yaml:1:1: is not UTF-8", StringComparison.Ordinal))
+            && directory.Log.Warnings.Any(line => line.Contains("c.yaml:1:1: can't be read", StringComparison.Ordinal)), "both are told");
+    }
+
+    [Fact]
     public async Task An_algorithm_does_not_change()
     {
         await using var directory = new ManifestDirectory();

@@ -18,6 +18,7 @@ internal sealed class ReconcileHarness : IAsyncDisposable
     private CancellationTokenSource _stop = new();
     private Task _run = Task.CompletedTask;
     private ReconcileLoop? _loop;
+    private SubscriptionStatusWriter? _status;
 
     public ManifestDirectory Directory { get; } = new();
 
@@ -43,7 +44,7 @@ internal sealed class ReconcileHarness : IAsyncDisposable
         await Directory.StartAsync();
         Routes = new RouteSource();
         Told.Clear();
-        var status = new SubscriptionStatusWriter(
+        _status = new SubscriptionStatusWriter(
             Source, (_, _) => Task.FromResult<DeliverySnapshot?>(null), Time, Instruments, Directory.Log.Logger<SubscriptionStatusWriter>());
         var callbacks = new SubscriptionCallbacks(
             subscription => Told[subscription.Uid] = subscription,
@@ -52,7 +53,7 @@ internal sealed class ReconcileHarness : IAsyncDisposable
                 Told.TryRemove(uid, out _);
                 Removed.Enqueue(uid);
             });
-        _loop = new ReconcileLoop(Source, AllowHttp, Routes, callbacks, status, Time, Instruments, Directory.Log.Factory);
+        _loop = new ReconcileLoop(Source, AllowHttp, Routes, callbacks, _status, Time, Instruments, Directory.Log.Factory);
         _stop = new CancellationTokenSource();
         _run = Task.Run(() => _loop.RunAsync(_stop.Token));
         await _loop.FirstSync.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
@@ -63,6 +64,7 @@ internal sealed class ReconcileHarness : IAsyncDisposable
         await _stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _run);
         _loop?.Dispose();
+        _status?.Dispose();
         _stop.Dispose();
         _run = Task.CompletedTask;
         await Directory.StopAsync();
