@@ -1,5 +1,5 @@
 using System.Text.Json;
-using WebhookOperator.Engine.Store;
+using WebhookOperator.Engine.Routing;
 
 namespace WebhookOperator.Engine.Ingest;
 
