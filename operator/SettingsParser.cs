@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using WebhookOperator.Api;
 
 namespace WebhookOperator;
 
@@ -175,7 +176,7 @@ internal sealed class SettingsParser(
     {
         if (Single(setting) is not { } value)
             return standard;
-        if (Quantities.TryParseBytes(value, out var bytes) && bytes >= Kibi && bytes <= most)
+        if (ByteQuantity.TryParse(value, out var bytes) && bytes >= Kibi && bytes <= most)
             return (int)bytes;
         Fault(setting, value, Invariant($"must be 1Ki to {most / Mebi}Mi, as bytes or with Ki or Mi; for example {example}"));
         return standard;
@@ -195,10 +196,10 @@ internal sealed class SettingsParser(
     {
         if (Single(setting) is not { } value)
             return standard;
-        if (Quantities.TryParseDuration(value, out var duration) && duration >= least && duration <= most)
+        if (KubeDuration.TryParse(value, out var duration) && duration >= least && duration <= most)
             return duration;
-        Fault(setting, value, $"must be {Quantities.Format(least)} to {Quantities.Format(most)}, written with h, m, s or ms; "
-            + $"for example {Quantities.Format(standard)}");
+        Fault(setting, value, $"must be {KubeDuration.Format(least)} to {KubeDuration.Format(most)}, written with h, m, s or ms; "
+            + $"for example {KubeDuration.Format(standard)}");
         return standard;
     }
 
