@@ -19,6 +19,9 @@ internal sealed record Settings
     /// <summary>The SQLite file.</summary>
     public required string StorePath { get; init; }
 
+    /// <summary>Local mode: what an API server would keep, generated keys too, in a file beside the store.</summary>
+    public string StatePath => StorePath + ".resources.json";
+
     /// <summary>Where the HTTP API listens; port 0 takes a free one.</summary>
     public required Uri Listen { get; init; }
 

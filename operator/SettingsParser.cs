@@ -8,6 +8,7 @@ namespace WebhookOperator;
 internal sealed class SettingsParser(
     IReadOnlyDictionary<string, IReadOnlyList<string>> flags, IReadOnlyDictionary<string, string> environment)
 {
+    private const string NotARange = "is no address range; use CIDR notation, for example 10.0.0.0/8 or fd00::/8";
     private const int Kibi = 1024;
     private const int Mebi = 1024 * 1024;
 
@@ -145,14 +146,17 @@ internal sealed class SettingsParser(
     {
         foreach (var value in Values(Setting.AllowCidr))
         {
-            if (IPNetwork.TryParse(value, out var network))
-                yield return network;
-            else if (IPAddress.TryParse(value, out var address))
-                Fault(Setting.AllowCidr, value, $"has no prefix length; for this one address write {new IPNetwork(address, BitsOf(address))}");
-            else if (Masked(value) is { } masked)
-                Fault(Setting.AllowCidr, value, $"has bits set after its prefix; write {masked}");
+            var slash = value.IndexOf('/', StringComparison.Ordinal);
+            if (!IPAddress.TryParse(slash < 0 ? value : value.AsSpan(0, slash), out var address))
+                Fault(Setting.AllowCidr, value, NotARange);
+            else if (slash < 0)
+                Fault(Setting.AllowCidr, value, $"has no prefix length; for this one address write {value}/{address.GetAddressBytes().Length * 8}");
+            else if (!IPNetwork.TryParse(value, out var network))
+                Fault(Setting.AllowCidr, value, NotARange);
+            else if (!network.BaseAddress.Equals(address))
+                Fault(Setting.AllowCidr, value, $"has bits set after its prefix; write {network}, or {address}/{address.GetAddressBytes().Length * 8} for this one address");
             else
-                Fault(Setting.AllowCidr, value, "is no address range; use CIDR notation, for example 10.0.0.0/8 or fd00::/8");
+                yield return network;
         }
     }
 
@@ -254,23 +258,6 @@ internal sealed class SettingsParser(
 
     private static bool IsNamespace(string name) =>
         name.Length is > 0 and <= 63 && name[0] != '-' && name[^1] != '-' && name.All(c => c is >= 'a' and <= 'z' or >= '0' and <= '9' or '-');
-
-    private static int BitsOf(IPAddress address) => address.GetAddressBytes().Length * 8;
-
-    private static IPNetwork? Masked(string value)
-    {
-        var slash = value.IndexOf('/', StringComparison.Ordinal);
-        if (slash < 0 || !IPAddress.TryParse(value.AsSpan(0, slash), out var address)
-            || !int.TryParse(value.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var length)
-            || length > BitsOf(address))
-        {
-            return null;
-        }
-        var bytes = address.GetAddressBytes();
-        for (var bit = length; bit < bytes.Length * 8; bit++)
-            bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
-        return new IPNetwork(new IPAddress(bytes), length);
-    }
 
     private static string Invariant(FormattableString text) => FormattableString.Invariant(text);
 }

@@ -17,7 +17,7 @@ internal sealed class ClientOptions
 
     private readonly Option<string> _namespace = new("--namespace", "-n")
     {
-        HelpName = "NS", Description = "The namespace. Default: default.", DefaultValueFactory = _ => "default",
+        HelpName = "NS", Description = "The namespace.", DefaultValueFactory = _ => "default",
     };
 
     private readonly Shell _shell;
@@ -31,7 +31,7 @@ internal sealed class ClientOptions
         };
     }
 
-    public static ClientOptions AddTo(Command command, Shell shell, params string[] serverAliases)
+    public static ClientOptions AddTo(Verb command, Shell shell, params string[] serverAliases)
     {
         var options = new ClientOptions(shell, serverAliases);
         command.Add(options._server);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using WebhookOperator.Engine.Store;
 
@@ -20,15 +21,26 @@ internal static class CommandLine
             + "matches, with durable retries.\n\n"
             + $"Start here:\n  {Program} demo\n  {Program} run --manifests config/samples --allow-http --allow-cidr 127.0.0.0/8")
         {
-            RunVerb.Create(shell), SendVerb.Create(shell),
-            GetVerb.Create(shell), DeliveriesVerb.Create(shell), ReplayVerb.Create(shell),
+            RunVerb.Create(shell), DemoVerb.Create(shell), ValidateVerb.Create(shell), SendVerb.Create(shell),
+            ListenVerb.Create(shell), GetVerb.Create(shell), DeliveriesVerb.Create(shell), ReplayVerb.Create(shell),
             CrdsVerb.Create(shell),
         };
+        var help = root.Options.OfType<HelpOption>().Single();
+        var showHelp = new HelpWithExamples((HelpAction)help.Action!);
+        help.Action = showHelp;
+        root.SetAction(parsed =>
+        {
+            showHelp.Invoke(parsed);
+            return ExitCode.Usage;
+        });
         // Without '@file' arguments: event types and names may well begin with an @.
         var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        if (parsed.Errors.Count > 0)
+        var faults = parsed.Errors.Select(error => error.Message).ToList();
+        if (parsed.Action != showHelp && parsed.CommandResult.Command is Verb verb)
+            faults.AddRange(verb.Faults(parsed.CommandResult));
+        if (faults.Count > 0)
         {
-            foreach (var message in parsed.Errors.Select(error => error.Message).Distinct())
+            foreach (var message in faults.Distinct())
                 await shell.Error.WriteLineAsync($"{Program}: {message}");
             await shell.Error.WriteLineAsync($"Try '{NameOf(parsed.CommandResult)} --help'.");
             return ExitCode.Usage;
@@ -53,17 +65,6 @@ internal static class CommandLine
             return ExitCode.Failed;
         }
     }
-
-    /// <summary>Adds a fault that parsing alone doesn't see; it is told together with all others.</summary>
-    public static void Check(this Command command, Func<CommandResult, IEnumerable<string>> faults) =>
-        command.Validators.Add(result =>
-        {
-            foreach (var fault in faults(result))
-                result.AddError(fault);
-        });
-
-    public static string Example(string description, params string[] examples) =>
-        $"{description}\n\nExample{(examples.Length > 1 ? "s" : "")}:\n" + string.Join('\n', examples.Select(e => $"  {Program} {e}"));
 
     private static string NameOf(CommandResult command) =>
         command.Command is RootCommand ? Program : $"{Program} {command.Command.Name}";

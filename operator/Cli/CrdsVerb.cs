@@ -1,4 +1,3 @@
-using System.CommandLine;
 using WebhookOperator.Api.Schema;
 
 namespace WebhookOperator.Cli;
@@ -6,10 +5,10 @@ namespace WebhookOperator.Cli;
 /// <summary><c>crds</c>: the CustomResourceDefinitions, ready for kubectl.</summary>
 internal static class CrdsVerb
 {
-    public static Command Create(Shell shell)
+    public static Verb Create(Shell shell)
     {
-        var command = new Command("crds", "Prints the CustomResourceDefinitions as YAML.\n\n"
-            + $"Example:\n  {CommandLine.Program} crds | kubectl apply --server-side -f -");
+        var command = new Verb(
+            "crds", "Prints the CustomResourceDefinitions as YAML.", "crds | kubectl apply --server-side -f -");
         command.SetAction(_ =>
         {
             foreach (var (_, yaml) in Crds.All)

@@ -7,11 +7,11 @@ namespace WebhookOperator.Cli;
 /// <summary><c>deliveries</c>: the delivery log of a subscription, or one delivery with all its attempts.</summary>
 internal static class DeliveriesVerb
 {
-    public static Command Create(Shell shell)
+    public static Verb Create(Shell shell)
     {
-        var command = new Command("deliveries", CommandLine.Example(
+        var command = new Verb("deliveries",
             "Shows the delivery log of a subscription, newest first; or one delivery with each of its attempts.",
-            "deliveries -n acme orders --state dead --since 24h", "deliveries -n acme dlv_06dpx2e0g0001"));
+            "deliveries -n acme orders --state dead --since 24h", "deliveries -n acme dlv_06dpx2e0g0001");
         var what = new Argument<string>("subscription|delivery") { Description = "A subscription's name, or a delivery's id (dlv_…)." };
         var state = new Option<string>("--state")
         {
@@ -19,18 +19,13 @@ internal static class DeliveriesVerb
         };
         state.AcceptOnlyFromAmong("pending", "delivered", "dead", "cancelled");
         var since = TimeOption.Create("--since", "Only of events accepted since; a time, or so long ago.");
-        var limit = new Option<int>("--limit")
-        {
-            HelpName = "N", Description = "At most so many, 1 to 500. Default: 50.", DefaultValueFactory = _ => 50,
-        };
+        var limit = NumberOption.Create("--limit", "N", "At most so many.", 1, 500, 50);
         var next = new Option<string>("--continue") { HelpName = "ID", Description = "Continue after this delivery of an earlier page." };
         command.Add(what);
         foreach (var option in (Option[])[state, since, limit, next])
             command.Add(option);
         var client = ClientOptions.AddTo(command, shell);
         var output = OutputFormat.AddTo(command, "json", "yaml");
-        command.Check(result => result.GetResult(limit)?.Errors.Any() != true && result.GetValue(limit) is < 1 or > 500
-            ? ["--limit must be 1 to 500."] : []);
         command.Check(result => TimeOption.Faults(result, since));
         command.SetAction(async (parsed, cancellation) =>
         {

@@ -8,12 +8,12 @@ namespace WebhookOperator.Cli;
 /// <summary><c>get</c>: subscriptions and their status.</summary>
 internal static class GetVerb
 {
-    public static Command Create(Shell shell)
+    public static Verb Create(Shell shell)
     {
-        var command = new Command("get", CommandLine.Example(
+        var command = new Verb("get",
             "Shows the subscriptions of a namespace, or one of them: where they send to, whether they are ready, whether the "
             + "circuit is closed, and what is pending.",
-            "get -n acme", "get -n acme orders -o yaml"));
+            "get -n acme", "get -n acme orders -o yaml");
         var name = new Argument<string>("name")
         {
             Arity = ArgumentArity.ZeroOrOne, Description = "One subscription. Default: all of the namespace.",

@@ -3,8 +3,8 @@ using Microsoft.AspNetCore.Connections;
 
 namespace WebhookOperator.Cli;
 
-/// <summary>A request as a receiver of webhooks sees it.</summary>
-internal sealed record ReceivedRequest(string Method, string Path, IHeaderDictionary Headers, byte[] Body)
+/// <summary>A request as a receiver of webhooks sees it. The query comes with its question mark, or is empty.</summary>
+internal sealed record ReceivedRequest(string Method, string Path, string Query, IHeaderDictionary Headers, byte[] Body)
 {
     /// <summary>The <c>webhook-id</c>; empty if there is none.</summary>
     public string WebhookId => Headers["webhook-id"].ToString();
@@ -68,8 +68,10 @@ internal sealed class Receiver : IAsyncDisposable
     {
         using var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body, context.RequestAborted);
+        // Copied, since Kestrel takes its own back once the request has ended.
+        var headers = new HeaderDictionary(context.Request.Headers.ToDictionary(StringComparer.OrdinalIgnoreCase));
         var reply = answer(new ReceivedRequest(
-            context.Request.Method, context.Request.Path, context.Request.Headers, body.ToArray()));
+            context.Request.Method, context.Request.Path, context.Request.QueryString.ToString(), headers, body.ToArray()));
         context.Response.StatusCode = reply.StatusCode;
         if (reply.Text.Length > 0)
             await context.Response.WriteAsync(reply.Text + "\n", context.RequestAborted);

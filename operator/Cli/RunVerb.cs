@@ -1,16 +1,14 @@
-using System.CommandLine;
-
 namespace WebhookOperator.Cli;
 
 /// <summary><c>run</c>: the operator, until it is told to stop.</summary>
 internal static class RunVerb
 {
-    public static Command Create(Shell shell)
+    public static Verb Create(Shell shell)
     {
-        var command = new Command("run", CommandLine.Example(
+        var command = new Verb("run",
             "Runs the operator until Ctrl-C or SIGTERM. Each flag can also be set by the variable in brackets; the flag wins. "
             + "Lists in variables are separated by commas.",
-            "run --manifests config/samples --allow-http --allow-cidr 127.0.0.0/8"));
+            "run --manifests config/samples --allow-http --allow-cidr 127.0.0.0/8");
         var options = SettingOptions.AddTo(command, Setting.All);
         command.Check(result => Settings.Parse(options.Typed(result), shell.Environment).Faults);
         command.SetAction(async (parsed, cancellation) =>

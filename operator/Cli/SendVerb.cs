@@ -10,14 +10,14 @@ internal static class SendVerb
 {
     private const int MostEvents = 100_000;
 
-    public static Command Create(Shell shell)
+    public static Verb Create(Shell shell)
     {
-        var command = new Command("send", CommandLine.Example(
+        var command = new Verb("send",
             "Publishes one event, or several alike, and prints what the operator called each, how many deliveries it has, and "
             + "whether it was there already.",
             """send -n acme --type com.acme.order.created --source /shop --data '{"order":1001}'""",
             "send -n acme --type com.acme.order.created --data-file order.json --count 10",
-            "jq .order export.json | webhook-operator send -n acme --type com.acme.order.created --data-file -"));
+            "send -n acme --type com.acme.order.created --structured --data-file - < order.json");
         var client = ClientOptions.AddTo(command, shell, "--url");
         var options = new SendOptions(command);
         command.SetAction(async (parsed, cancellation) =>
@@ -52,7 +52,7 @@ internal static class SendVerb
 
         private readonly Option<string> _source = new("--source")
         {
-            HelpName = "URI", Description = "Where it happened. Default: /webhook-operator/send.",
+            HelpName = "URI", Description = "Where it happened.",
             DefaultValueFactory = _ => "/webhook-operator/send",
         };
 
@@ -72,7 +72,7 @@ internal static class SendVerb
 
         private readonly Option<string> _contentType = new("--content-type")
         {
-            HelpName = "TYPE", Description = "Of the data. Default: application/json.", DefaultValueFactory = _ => "application/json",
+            HelpName = "TYPE", Description = "Of the data.", DefaultValueFactory = _ => "application/json",
         };
 
         private readonly Option<bool> _structured = new("--structured")
@@ -80,12 +80,10 @@ internal static class SendVerb
             Description = "Send one JSON object (structured mode) instead of ce-* headers and the data as body (binary mode).",
         };
 
-        private readonly Option<int> _count = new("--count")
-        {
-            HelpName = "N", Description = "Publish so many, each with an id of its own. Default: 1.", DefaultValueFactory = _ => 1,
-        };
+        private readonly Option<int> _count = NumberOption.Create(
+            "--count", "N", "Publish so many, each with an id of its own.", 1, MostEvents, 1);
 
-        public SendOptions(Command command)
+        public SendOptions(Verb command)
         {
             foreach (var option in (Option[])[_type, _source, _id, _subject, _data, _dataFile, _contentType, _structured, _count])
                 command.Add(option);
@@ -112,11 +110,7 @@ internal static class SendVerb
 
         private IEnumerable<string> Faults(CommandResult result)
         {
-            // A value that can't be converted has its fault already, and asking for it would throw.
-            var count = result.GetResult(_count) is { Errors: var errors } && errors.Any() ? 1 : result.GetValue(_count);
-            if (count is < 1 or > MostEvents)
-                yield return $"--count: {count} must be 1 to {MostEvents}.";
-            if (count > 1 && result.GetResult(_id) is { Implicit: false })
+            if (result.GetResult(_count) is { Tokens: [{ Value: not "1" }] } && result.GetResult(_id) is { Implicit: false })
                 yield return "--id names one event; leave it out with --count, and each event gets an id of its own.";
             if (result.GetResult(_data) is { Implicit: false } && result.GetResult(_dataFile) is { Implicit: false })
                 yield return "--data and --data-file both give the data; use one of them.";

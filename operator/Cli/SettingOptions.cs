@@ -19,6 +19,8 @@ internal sealed class SettingOptions
         return new SettingOptions(options);
     }
 
+    public Option this[Setting setting] => _options.First(option => option.Setting == setting).Option;
+
     /// <summary>What was typed, by flag.</summary>
     public Dictionary<string, IReadOnlyList<string>> Typed(SymbolResult result)
     {

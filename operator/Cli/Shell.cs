@@ -12,6 +12,9 @@ internal sealed record Shell
     /// <summary>A person looks at <see cref="Out"/>: it can be redrawn.</summary>
     public bool OutIsTerminal { get; init; }
 
+    /// <summary>What to type to run this program again, for hints that can be copied.</summary>
+    public string Invocation { get; init; } = CommandLine.Program;
+
     public required IReadOnlyDictionary<string, string> Environment { get; init; }
 
     public required TimeProvider Time { get; init; }
