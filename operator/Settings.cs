@@ -6,6 +6,10 @@ namespace WebhookOperator;
 /// <summary>Everything that can be set from outside, checked as a whole before anything starts.</summary>
 internal sealed record Settings
 {
+    public const string DefaultStore = "sqlite:./webhook-operator.db";
+    public const string DefaultListen = "http://127.0.0.1:8080";
+    public const string DefaultMetrics = "http://127.0.0.1:9090";
+
     /// <summary>The folder of manifests of local mode; null means the Kubernetes API.</summary>
     public string? Manifests { get; init; }
 
@@ -14,6 +18,9 @@ internal sealed record Settings
 
     /// <summary>The SQLite file.</summary>
     public required string StorePath { get; init; }
+
+    /// <summary>Local mode: what an API server would keep, generated keys too, in a file beside the store.</summary>
+    public string StatePath => StorePath + ".resources.json";
 
     /// <summary>Where the HTTP API listens; port 0 takes a free one.</summary>
     public required Uri Listen { get; init; }
@@ -46,4 +53,20 @@ internal sealed record Settings
     public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(25);
 
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
+
+    public LogFormat LogFormat { get; init; } = LogFormat.Text;
+
+    /// <summary>Reads and checks every setting; touches the file system only to see that named files are there.</summary>
+    /// <param name="flags">What was given, by flag, in order; a switch without a value has the value "true".</param>
+    /// <param name="environment">A variable that is empty counts as not set.</param>
+    public static SettingsOrFaults Parse(
+        IReadOnlyDictionary<string, IReadOnlyList<string>> flags, IReadOnlyDictionary<string, string> environment) =>
+        new SettingsParser(flags, environment).Parse();
 }
+
+internal enum LogFormat { Text, Json }
+
+/// <summary>Settings that are right as a whole, or else everything that is wrong with them.</summary>
+/// <param name="Settings">Null if there are faults.</param>
+/// <param name="Faults">Each names the flag or variable, its value, and what would be right.</param>
+internal sealed record SettingsOrFaults(Settings? Settings, ImmutableArray<string> Faults);

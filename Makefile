@@ -1,0 +1,39 @@
+# Everything from a fresh checkout: make run, make test. Needs the .NET 10 SDK; make test also needs Node.js.
+
+# So that bin/webhook-operator starts wherever the SDK is installed.
+export DOTNET_ROOT ?= $(patsubst %/,%,$(dir $(realpath $(shell command -v dotnet))))
+export DOTNET_CLI_TELEMETRY_OPTOUT = 1
+export DOTNET_NOLOGO = 1
+
+QUIET = --nologo --verbosity quiet
+NODE_PROJECTS = $(dir $(shell find tests bench -name package.json -not -path '*/node_modules/*' 2>/dev/null))
+
+.PHONY: run build test bench lint clean sdk node
+
+# The demo: the operator, receivers good and bad, and sample events in one process; about 20 seconds.
+run: build
+	@bin/webhook-operator demo --exit
+
+build: sdk
+	@dotnet publish operator --configuration Release --output bin $(QUIET)
+
+test: sdk node
+	@dotnet build tests --configuration Release $(QUIET)
+	@dotnet test --project tests --configuration Release --no-build --no-progress \
+		--results-directory TestResults --report-xunit-trx --report-xunit-trx-filename tests.trx
+
+bench: sdk
+	@dotnet run --project bench --configuration Release
+
+lint: sdk
+	@dotnet format --verify-no-changes
+
+clean:
+	@rm -rf bin TestResults operator/bin operator/obj tests/bin tests/obj bench/bin bench/obj $(addsuffix node_modules,$(NODE_PROJECTS))
+
+sdk:
+	@hack/need-dotnet.sh
+
+# Receivers in the tests run libraries of others, from npm.
+node:
+	@hack/need-node.sh $(NODE_PROJECTS)

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Sees to Node.js 18 or later with npm, and to the packages of each folder that is named.
+set -eu
+
+has_node() {
+  command -v node >/dev/null && command -v npm >/dev/null \
+    && node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 18 ? 0 : 1)'
+}
+
+if ! has_node; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Node.js 18 or later is missing; installing it with apt-get." >&2
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
+  fi
+  if ! has_node; then
+    echo "The tests need Node.js 18 or later and npm: they verify signatures with the official webhook library." >&2
+    echo "Install them, on Debian 12 with: sudo apt-get update && sudo apt-get install -y nodejs npm" >&2
+    exit 1
+  fi
+fi
+
+for folder in "$@"; do
+  # npm writes its own copy of the lock last, so an older one means that packages are missing or outdated.
+  if [ ! "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then
+    echo "Installing the packages of $folder"
+    (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
+  fi
+done

@@ -1,0 +1,36 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using WebhookOperator.Api;
+
+namespace WebhookOperator.Cli;
+
+/// <summary>A moment, written as RFC 3339 or as how long ago it was.</summary>
+internal static class TimeOption
+{
+    public static Option<string> Create(string name, string description) => new(name)
+    {
+        HelpName = "TIME", Description = description + " For example 2026-01-31T08:00:00Z or 24h.",
+    };
+
+    public static IEnumerable<string> Faults(CommandResult result, Option<string> option)
+    {
+        if (result.GetValue(option) is { } text && !TryParse(text, DateTimeOffset.UnixEpoch.AddYears(100), out _))
+            yield return $"{option.Name}: \"{text}\" is no time; write 2026-01-31T08:00:00Z, or how long ago, such as 24h or 15m.";
+    }
+
+    /// <summary>As RFC 3339; null where the option was not given.</summary>
+    public static string? Read(ParseResult parsed, Option<string> option, TimeProvider time) =>
+        parsed.GetValue(option) is { } text && TryParse(text, time.GetUtcNow(), out var moment)
+            ? moment.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFF'Z'", CultureInfo.InvariantCulture) : null;
+
+    private static bool TryParse(string text, DateTimeOffset now, out DateTimeOffset moment)
+    {
+        if (KubeDuration.TryParse(text, out var ago) && ago < now - DateTimeOffset.UnixEpoch)
+        {
+            moment = now - ago;
+            return true;
+        }
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out moment);
+    }
+}
