@@ -1,0 +1,243 @@
+using System.Net;
+using k8s;
+using Prometheus;
+using WebhookOperator.Api;
+using WebhookOperator.Cli;
+using WebhookOperator.Engine.Delivery;
+using WebhookOperator.Engine.Http;
+using WebhookOperator.Engine.Ingest;
+using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store.Sqlite;
+using WebhookOperator.Local;
+using WebhookOperator.Reconcile;
+using WebhookOperator.Status;
+using WebhookOperator.Telemetry;
+
+namespace WebhookOperator;
+
+/// <summary>The composition root: makes every part, starts them in order, and stops them in the reverse order.</summary>
+internal sealed partial class OperatorHost
+{
+    /// <summary>How often what the dispatcher saw is written back; in local mode a status costs no API server anything.</summary>
+    private static readonly TimeSpan StatusInterval = TimeSpan.FromSeconds(1);
+
+    private readonly Settings _settings;
+    private readonly TimeProvider _time = TimeProvider.System;
+    private readonly ILoggerFactory _loggers;
+    private readonly ILogger _logger;
+    private readonly Stack<Func<Task>> _stops = new();
+    private readonly Dictionary<string, Task> _loops = [];
+    private volatile string _notReady = "starting";
+
+    private OperatorHost(Settings settings)
+    {
+        _settings = settings;
+        _loggers = LoggerFactory.Create(logging => Logs.Configure(logging, settings));
+        _logger = _loggers.CreateLogger<OperatorHost>();
+        _stops.Push(() =>
+        {
+            _loggers.Dispose();
+            return Task.CompletedTask;
+        });
+    }
+
+    /// <inheritdoc cref="LaunchOperator"/>
+    public static async Task<RunningOperator> LaunchAsync(
+        Settings settings, Action<AttemptReport>? onAttempt, CancellationToken cancellation)
+    {
+        var host = new OperatorHost(settings);
+        try
+        {
+            var (api, metrics) = await host.StartAsync(onAttempt, cancellation);
+            return new RunningOperator(api, metrics, host.StopAsync);
+        }
+        catch
+        {
+            await host.StopAsync();
+            throw;
+        }
+    }
+
+    private async Task<(Uri Api, Uri Metrics)> StartAsync(Action<AttemptReport>? onAttempt, CancellationToken cancellation)
+    {
+        // 1. Metrics and probes first: they tell what the rest is waiting for.
+        var instruments = new Instruments(Prometheus.Metrics.NewCustomRegistry());
+        DotNetStats.Register(instruments.Registry);
+        SqliteStore? store = null;
+        var metrics = await ServeAsync(_settings.Metrics, app =>
+        {
+            app.MapMetrics(options => options.Registry = instruments.Registry);
+            app.MapGet("/healthz", Alive);
+            app.MapGet("/readyz", context => Ready(context, store));
+        });
+
+        // 2. The store, and what earlier processes left in it.
+        store = await SqliteStore.OpenAsync(_settings.StorePath, instruments, _time, _loggers.CreateLogger<SqliteStore>(), cancellation);
+        Stopping(async () => await store.DisposeAsync());
+        var sender = new Sender(new AddressGuard(_settings.AllowCidrs), _time);
+        Stopping(sender.Dispose);
+        var random = new Random();
+        var dispatcher = new Dispatcher(new LaneContext(
+            store, sender.SendAsync, instruments, _time, () => NextDouble(random), _loggers.CreateLogger<Dispatcher>(), onAttempt));
+        Stopping(async () => await dispatcher.DisposeAsync());
+        await dispatcher.StartAsync(cancellation);
+
+        // 3. Resources, and what is made of them.
+        var state = LocalState.Open(_settings.StatePath);
+        Stopping(state.Dispose);
+        var source = new ManifestFolder(_settings.Manifests!, state, _time, _loggers.CreateLogger<ManifestFolder>());
+        var routes = new RouteSource();
+        var status = new SubscriptionStatusWriter(source, dispatcher.SnapshotAsync, _time, instruments, _loggers.CreateLogger<SubscriptionStatusWriter>());
+        Stopping(status.Dispose);
+        var reconcile = new ReconcileLoop(
+            source, _settings.AllowHttp, routes, new SubscriptionCallbacks(dispatcher.Upsert, dispatcher.Remove), status, _time, instruments, _loggers);
+        Stopping(reconcile.Dispose);
+        Loop("status", token => status.RunAsync(StatusInterval, token));
+        Stopping(() => dispatcher.StopAsync(_settings.ShutdownGrace));
+        Loop("manifests", source.RunAsync);
+        Loop("reconcile", reconcile.RunAsync);
+        _notReady = "reading manifests";
+        await reconcile.FirstSync.WaitAsync(cancellation);
+        await dispatcher.CancelOrphansAsync(cancellation);
+        Loop("upkeep", new Upkeep(store, dispatcher, _settings.Retention, _time, _loggers.CreateLogger<Upkeep>()).RunAsync);
+
+        // 4. Publishers last: from here on events find their routes.
+        var context = new ApiContext(
+            routes, store, new DeliveryPort(() => dispatcher.Pending, dispatcher.Offer, dispatcher.Reopen), Directory(source),
+            new LocalCaller(Tokens()).AuthorizeAsync,
+            new IngestLimits(_settings.MaxEventBytes, _settings.MaxBatchBytes, _settings.BacklogLimit), instruments, _time,
+            _loggers.CreateLogger("WebhookOperator.Engine.Ingest"));
+        var api = await ServeAsync(_settings.Listen, app => Engine.Ingest.Api.Map(app, context));
+        _notReady = "";
+        Started(api, metrics);
+        return (api, metrics);
+    }
+
+    private async Task StopAsync()
+    {
+        _notReady = "stopping";
+        while (_stops.TryPop(out var stop))
+        {
+            try
+            {
+                await stop();
+            }
+            catch (Exception e)
+            {
+                StopFailed(e); // The others must stop all the same.
+            }
+        }
+    }
+
+    private void Stopping(Func<Task> stop) => _stops.Push(stop);
+
+    private void Stopping(Action stop) => _stops.Push(() =>
+    {
+        stop();
+        return Task.CompletedTask;
+    });
+
+    /// <summary>Runs in the background until stopped; one that ends by itself makes the process unhealthy.</summary>
+    private void Loop(string name, Func<CancellationToken, Task> run)
+    {
+        var stop = new CancellationTokenSource();
+        var loop = Task.Run(async () =>
+        {
+            try
+            {
+                await run(stop.Token);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+            }
+            catch (Exception e)
+            {
+                LoopEnded(e, name);
+                throw;
+            }
+        }, CancellationToken.None);
+        _loops[name] = loop;
+        Stopping(async () =>
+        {
+            await stop.CancelAsync();
+            await loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            stop.Dispose();
+        });
+    }
+
+    private async Task<Uri> ServeAsync(Uri listen, Action<WebApplication> map)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton(_loggers);
+        builder.Services.AddRoutingCore();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            // The API has limits of its own, with answers that say what they are.
+            kestrel.Limits.MaxRequestBodySize = null;
+        });
+        var app = builder.Build();
+        app.Urls.Add(listen.GetLeftPart(UriPartial.Authority));
+        app.UseRouting();
+        app.Use(async (context, next) =>
+        {
+            await next(context);
+            if (!context.Response.HasStarted)
+                await Engine.Ingest.Api.NoRouteAsync(context);
+        });
+        map(app);
+        await app.StartAsync();
+        Stopping(async () =>
+        {
+            await app.StopAsync();
+            await app.DisposeAsync();
+        });
+        return new Uri(app.Urls.First());
+    }
+
+    private Task Alive(HttpContext context)
+    {
+        var ended = _loops.Where(loop => loop.Value.IsFaulted).Select(loop => loop.Key).ToArray();
+        return AnswerAsync(context, ended.Length == 0 ? null : $"ended by a fault: {string.Join(", ", ended)}; the log has it");
+    }
+
+    private Task Ready(HttpContext context, SqliteStore? store) => AnswerAsync(
+        context, _notReady.Length > 0 ? _notReady : store is { Healthy: false } ? $"store: {store.Fault}" : null);
+
+    private static Task AnswerAsync(HttpContext context, string? fault)
+    {
+        context.Response.StatusCode = fault is null ? (int)HttpStatusCode.OK : (int)HttpStatusCode.ServiceUnavailable;
+        return context.Response.WriteAsync(fault is null ? "ok\n" : fault + "\n", context.RequestAborted);
+    }
+
+    private string[] Tokens() => _settings.ApiTokenFile is null ? []
+        : [.. File.ReadLines(_settings.ApiTokenFile).Select(line => line.Trim()).Where(line => line.Length > 0)];
+
+    private static SubscriptionDirectory Directory(ManifestFolder source) => new(
+        @namespace =>
+        [
+            .. source.Subscriptions.Where(s => s.Metadata.NamespaceProperty == @namespace)
+                .OrderBy(s => s.Metadata.Name, StringComparer.Ordinal).Select(Json),
+        ],
+        (@namespace, name) => source.TryGetSubscription(@namespace, name, out var subscription)
+            ? new SubscriptionResource(subscription.Metadata.Uid, Json(subscription))
+            : null);
+
+    private static ReadOnlyMemory<byte> Json(WebhookSubscription subscription) =>
+        System.Text.Encoding.UTF8.GetBytes(KubernetesJson.Serialize(subscription));
+
+    private static double NextDouble(Random random)
+    {
+        lock (random)
+            return random.NextDouble();
+    }
+
+    [LoggerMessage(LogLevel.Information, "The API listens on {Api}, metrics and probes on {Metrics}")]
+    private partial void Started(Uri api, Uri metrics);
+
+    [LoggerMessage(LogLevel.Error, "A part could not be stopped in order")]
+    private partial void StopFailed(Exception exception);
+
+    [LoggerMessage(LogLevel.Critical, "The loop {Name} has ended by a fault; the process is no longer healthy")]
+    private partial void LoopEnded(Exception exception, string name);
+}

@@ -1,0 +1,30 @@
+using Microsoft.Extensions.Logging.Console;
+
+namespace WebhookOperator.Telemetry;
+
+/// <summary>Where log lines go and what they look like: one line each on standard error, times in UTC.</summary>
+internal static class Logs
+{
+    private const string TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+
+    public static void Configure(ILoggingBuilder logging, Settings settings)
+    {
+        logging.SetMinimumLevel(settings.LogLevel);
+        // Kestrel's own lines tell of single requests and connections.
+        logging.AddFilter("Microsoft", LogLevel.Warning);
+        if (settings.LogFormat == LogFormat.Json)
+            logging.AddJsonConsole(options =>
+            {
+                options.TimestampFormat = TimestampFormat;
+                options.UseUtcTimestamp = true;
+            });
+        else
+            logging.AddSimpleConsole(options =>
+            {
+                options.SingleLine = true;
+                options.TimestampFormat = TimestampFormat;
+                options.UseUtcTimestamp = true;
+            });
+        logging.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
+    }
+}
