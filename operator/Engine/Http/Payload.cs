@@ -100,7 +100,7 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
             writer.WriteString(name, value);
         if (!e.Body.IsEmpty)
         {
-            if (IsJson(e.DataContentType) && IsValidJson(e.Body.Span))
+            if (MediaType.IsJson(e.DataContentType) && IsValidJson(e.Body.Span))
             {
                 writer.WritePropertyName("data");
                 writer.WriteRawValue(e.Body.Span, skipInputValidation: true);
@@ -115,7 +115,7 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
 
     private static void WriteData(Utf8JsonWriter writer, Event e, ReadOnlySpan<byte> data)
     {
-        if (IsJson(e.DataContentType) && IsValidJson(data))
+        if (MediaType.IsJson(e.DataContentType) && IsValidJson(data))
             writer.WriteRawValue(data, skipInputValidation: true);
         else if (e.DataContentType?.StartsWith("text/", StringComparison.OrdinalIgnoreCase) == true && System.Text.Unicode.Utf8.IsValid(data))
             writer.WriteStringValue(data);
@@ -132,7 +132,7 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
         if (e.DataIsBase64)
             return ReadString(data.Span, static (ref Utf8JsonReader reader) => reader.GetBytesFromBase64());
         // A JSON string under another content type is that text (JSON format, 3.1.1).
-        return data.Span[0] == (byte)'"' && !IsJson(e.DataContentType)
+        return data.Span[0] == (byte)'"' && !MediaType.IsJson(e.DataContentType)
             ? ReadString(data.Span, static (ref Utf8JsonReader reader) => Encoding.UTF8.GetBytes(reader.GetString()!))
             : data;
     }
@@ -144,17 +144,6 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
         var reader = new Utf8JsonReader(json);
         reader.Read();
         return read(ref reader);
-    }
-
-    /// <summary>An absent content type means JSON (JSON format, 3.1).</summary>
-    private static bool IsJson(string? contentType)
-    {
-        if (contentType is null)
-            return true;
-        var type = contentType.AsSpan();
-        var end = type.IndexOf(';');
-        type = (end < 0 ? type : type[..end]).Trim();
-        return type.EndsWith("/json", StringComparison.OrdinalIgnoreCase) || type.EndsWith("+json", StringComparison.OrdinalIgnoreCase);
     }
 
     private static bool IsValidJson(ReadOnlySpan<byte> data)
