@@ -13,16 +13,13 @@ internal static class DeliveriesVerb
             "Shows the delivery log of a subscription, newest first; or one delivery with each of its attempts.",
             "deliveries -n acme orders --state dead --since 24h", "deliveries -n acme dlv_06dpx2e0g0001");
         var what = new Argument<string>("subscription|delivery") { Description = "A subscription's name, or a delivery's id (dlv_…)." };
-        var state = new Option<string>("--state")
-        {
-            HelpName = "STATE", Description = "Only these: pending, delivered, dead or cancelled.",
-        };
-        state.AcceptOnlyFromAmong("pending", "delivered", "dead", "cancelled");
+        var state = StateOption.AddTo(
+            command, "Only deliveries in this state.", ArgumentArity.ExactlyOne, "pending", "delivered", "dead", "cancelled");
         var since = TimeOption.Create("--since", "Only of events accepted since; a time, or so long ago.");
         var limit = NumberOption.Create("--limit", "N", "At most so many.", 1, 500, 50);
         var next = new Option<string>("--continue") { HelpName = "ID", Description = "Continue after this delivery of an earlier page." };
         command.Add(what);
-        foreach (var option in (Option[])[state, since, limit, next])
+        foreach (var option in (Option[])[since, limit, next])
             command.Add(option);
         var client = ClientOptions.AddTo(command, shell);
         var output = OutputFormat.AddTo(command, "json", "yaml");
@@ -45,7 +42,7 @@ internal static class DeliveriesVerb
         string LogPath(ParseResult parsed)
         {
             var query = Invariant($"?limit={parsed.GetValue(limit)}");
-            if (parsed.GetValue(state) is { } only)
+            if (parsed.GetValue(state) is [var only])
                 query += "&state=" + only;
             if (TimeOption.Read(parsed, since, shell.Time) is { } from)
                 query += "&since=" + Uri.EscapeDataString(from);

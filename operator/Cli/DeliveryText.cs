@@ -13,7 +13,7 @@ internal static class DeliveryText
         {
             table.Add(
                 Text(item?["id"]), Text(item?["eventType"]), Text(item?["cloudEventId"]), Text(item?["state"]),
-                Text(item?["attempts"]), Last(item), TextTable.Age(Time(item?["acceptedTime"]), shell.Time));
+                Text(item?["attemptCount"]), Result(item?["lastStatusCode"], item?["lastError"]), TextTable.Age(Time(item?["acceptedTime"]), shell.Time));
         }
         if (table.Count == 0)
         {
@@ -38,7 +38,7 @@ internal static class DeliveryText
             if (Text(delivery[member]) is { Length: > 0 } value)
                 writer.WriteLine($"{(label + ":").PadRight(width)} {value}");
         }
-        var attempts = delivery["attemptLog"]?.AsArray() ?? [];
+        var attempts = delivery["attempts"]?.AsArray() ?? [];
         writer.WriteLine();
         if (attempts.Count == 0)
         {
@@ -56,8 +56,6 @@ internal static class DeliveryText
         if (Text(attempts[^1]?["response"]) is { Length: > 0 } response)
             writer.WriteLine($"\nThe last answer began:\n{response}");
     }
-
-    private static string Last(JsonNode? item) => Result(item?["lastStatusCode"], item?["lastError"]);
 
     /// <summary>The status code where an answer came, else the class of the error.</summary>
     private static string Result(JsonNode? statusCode, JsonNode? error) =>

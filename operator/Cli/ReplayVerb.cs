@@ -21,13 +21,10 @@ internal static class ReplayVerb
         {
             HelpName = "TYPE", Description = "Only events of this type, or of a prefix that ends in *; repeatable.",
         };
-        var states = new Option<string[]>("--state")
-        {
-            HelpName = "dead|delivered", Description = "Only deliveries that ended so; repeatable. Default: dead.",
-        };
-        states.AcceptOnlyFromAmong("dead", "delivered");
+        var states = StateOption.AddTo(
+            command, "Only deliveries that ended so; repeatable. Default: dead.", ArgumentArity.OneOrMore, "dead", "delivered");
         command.Add(what);
-        foreach (var option in (Option[])[since, until, types, states])
+        foreach (var option in (Option[])[since, until, types])
             command.Add(option);
         var client = ClientOptions.AddTo(command, shell);
         command.Check(result => TimeOption.Faults(result, since).Concat(TimeOption.Faults(result, until)));

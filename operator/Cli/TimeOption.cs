@@ -16,7 +16,7 @@ internal static class TimeOption
     public static IEnumerable<string> Faults(CommandResult result, Option<string> option)
     {
         if (result.GetValue(option) is { } text && !TryParse(text, DateTimeOffset.UnixEpoch.AddYears(100), out _))
-            yield return $"{option.Name}: \"{text}\" is no time; write 2026-01-31T08:00:00Z, or how long ago, such as 24h or 15m.";
+            yield return $"{option.Name}: \"{text}\" is no time; write 2026-01-31T08:00:00Z, or how long ago, such as 15m, 24h or 7d.";
     }
 
     /// <summary>As RFC 3339; null where the option was not given.</summary>
@@ -26,7 +26,9 @@ internal static class TimeOption
 
     private static bool TryParse(string text, DateTimeOffset now, out DateTimeOffset moment)
     {
-        if (KubeDuration.TryParse(text, out var ago) && ago < now - DateTimeOffset.UnixEpoch)
+        var days = text.EndsWith('d') && ushort.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var count)
+            ? count : (ushort)0;
+        if ((KubeDuration.TryParse(text, out var ago) || (ago = TimeSpan.FromDays(days)) > TimeSpan.Zero) && ago < now - DateTimeOffset.UnixEpoch)
         {
             moment = now - ago;
             return true;
