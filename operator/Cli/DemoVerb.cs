@@ -81,7 +81,7 @@ internal static class DemoVerb
         await using var server = await Receiver.StartAsync(DemoReceiver.Port, receiver.Answer, cancellation);
         var reports = Channel.CreateUnbounded<AttemptReport>(new UnboundedChannelOptions { SingleReader = true });
         await using var running = await shell.Launch(settings, report => reports.Writer.TryWrite(report), cancellation);
-        //receiver.Use(DemoKeys.Read(settings.StatePath, server.Url, shell.Time.GetUtcNow()));
+        receiver.Use(DemoKeys.Read(settings.StatePath, server.Url, shell.Time.GetUtcNow()));
         using var api = new ApiClient(running.Api, null);
 
         IDemoScreen screen = shell.OutIsTerminal ? new LiveScreen(AnsiConsole.Console, shell.Time) : new PlainScreen(shell.Out, shell.Time);
