@@ -14,7 +14,7 @@ internal static class DeliveriesVerb
             "deliveries -n acme orders --state dead --since 24h", "deliveries -n acme dlv_06dpx2e0g0001");
         var what = new Argument<string>("subscription|delivery") { Description = "A subscription's name, or a delivery's id (dlv_…)." };
         var state = StateOption.AddTo(
-            command, "Only deliveries in this state.", ArgumentArity.ExactlyOne, "pending", "delivered", "dead", "cancelled");
+            command, "Only deliveries in this state.", repeatable: false, "pending", "delivered", "dead", "cancelled");
         var since = TimeOption.Create("--since", "Only of events accepted since; a time, or so long ago.");
         var limit = NumberOption.Create("--limit", "N", "At most so many.", 1, 500, 50);
         var next = new Option<string>("--continue") { HelpName = "ID", Description = "Continue after this delivery of an earlier page." };

@@ -41,6 +41,6 @@ internal static class ListenVerb
     private static IEnumerable<string> Faults(string secret)
     {
         if (SignatureCheck.FaultOf(secret) is { } fault)
-            yield return $"--secret: {fault}";
+            yield return $"--secret: the key {fault}.";
     }
 }

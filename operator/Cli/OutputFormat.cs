@@ -11,7 +11,7 @@ internal static class OutputFormat
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     // Strings that YAML would take for something else (true, 1.0, null) get quotes.
-    private static readonly ISerializer Yaml = new SerializerBuilder().WithQuotingNecessaryStrings().Build();
+    private static readonly ISerializer Yaml = new SerializerBuilder().WithQuotingNecessaryStrings(quoteYaml1_1Strings: true).Build();
 
     public static Option<string> AddTo(Command command, params string[] words)
     {

@@ -22,7 +22,7 @@ internal static class ReplayVerb
             HelpName = "TYPE", Description = "Only events of this type, or of a prefix that ends in *; repeatable.",
         };
         var states = StateOption.AddTo(
-            command, "Only deliveries that ended so; repeatable. Default: dead.", ArgumentArity.OneOrMore, "dead", "delivered");
+            command, "Only deliveries that ended so; repeatable. Default: dead.", repeatable: true, "dead", "delivered");
         command.Add(what);
         foreach (var option in (Option[])[since, until, types])
             command.Add(option);

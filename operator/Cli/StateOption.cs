@@ -6,12 +6,14 @@ namespace WebhookOperator.Cli;
 /// <summary>The states of deliveries as people type them: in any case.</summary>
 internal static class StateOption
 {
-    public static Option<string[]> AddTo(Verb command, string description, ArgumentArity arity, params string[] states)
+    public static Option<string[]> AddTo(Verb command, string description, bool repeatable, params string[] states)
     {
-        var option = new Option<string[]>("--state") { HelpName = string.Join('|', states), Description = description, Arity = arity };
+        var option = new Option<string[]>("--state") { HelpName = string.Join('|', states), Description = description };
         option.CompletionSources.Add(states);
         command.Add(option);
         command.Check(result => Faults(result, option, states));
+        if (!repeatable)
+            command.Check(result => result.GetResult(option) is { Tokens.Count: > 1 } ? ["--state can be given once."] : []);
         return option;
     }
 

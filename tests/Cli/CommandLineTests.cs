@@ -38,6 +38,7 @@ public sealed class CommandLineTests
     [InlineData("get", "a", "b")]
     [InlineData("deliveries")]
     [InlineData("deliveries", "orders", "--state", "lost")]
+    [InlineData("deliveries", "orders", "--state", "dead", "--state", "pending")]
     [InlineData("deliveries", "orders", "--limit", "501")]
     [InlineData("deliveries", "orders", "--since", "yesterday")]
     [InlineData("replay", "orders", "--state", "pending")]
@@ -85,7 +86,7 @@ public sealed class CommandLineTests
     {
         var shell = new TestShell();
 
-        Assert.Equal(2, await shell.RunAsync("listen", "--secret", "hunter2"));
+        Assert.Equal(2, await shell.RunAsync("listen", "--secret", "hunter2!"));
 
         Assert.DoesNotContain("hunter2", shell.Error);
         Assert.Contains("whsec_", shell.Error);
