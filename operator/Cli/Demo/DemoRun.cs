@@ -37,8 +37,11 @@ internal sealed class DemoRun(
                     await PublishAsync(events[_nextEvent++]);
                     nextPublish = time.GetTimestamp() + (long)(PublishInterval.TotalSeconds * time.TimestampFrequency);
                 }
-                screen.Update(await SubscriptionsAsync(CancellationToken.None));
-                if (untilEnded && _nextEvent == events.Length && EndedOfOurs() >= _expectedDeliveries)
+                var subscriptions = await SubscriptionsAsync(CancellationToken.None);
+                screen.Update(subscriptions);
+                // The status follows within a second or two; the last table is to show how things ended.
+                if (untilEnded && _nextEvent == events.Length && EndedOfOurs() >= _expectedDeliveries
+                    && subscriptions.All(subscription => subscription.Status?.Delivery?.Pending is null or 0))
                     return;
                 await WaitAsync(cancellation);
             }
