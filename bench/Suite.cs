@@ -10,12 +10,8 @@ internal static class Suite
         var clock = Stopwatch.StartNew();
         var faults = 0;
         var reached = true;
-        var folder = Directory.CreateTempSubdirectory("webhook-operator-bench-").FullName;
-        if (options.Folder is not null)
-        {
-            Directory.Delete(folder);
-            folder = Directory.CreateDirectory(Path.Combine(options.Folder, Path.GetFileName(folder))).FullName;
-        }
+        var folder = Directory.CreateDirectory(Path.GetFullPath(Path.Combine(
+            options.Folder ?? Path.GetTempPath(), $"webhook-operator-bench-{Environment.ProcessId}"))).FullName;
         var table = new Table("section", "figure", "measured", "limit here", "wanted", "reached");
         foreach (var fact in Machine.Describe(folder))
             table.Add("machine", fact);
