@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace WebhookOperator.Bench.Processes;
+
+/// <summary>The real program in local mode, with its own manifests and store.</summary>
+internal sealed class OperatorProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan ReadyDeadline = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(10);
+
+    private readonly HttpMessageInvoker _http;
+    private readonly ChildProcess _child;
+
+    private OperatorProcess(HttpMessageInvoker http, ChildProcess child, Uri api, Uri metrics)
+    {
+        (_http, _child) = (http, child);
+        Api = api;
+        Metrics = new Uri(metrics, "/metrics");
+    }
+
+    public Uri Api { get; }
+
+    public Uri Metrics { get; }
+
+    /// <summary>From the start of the process until it said that it is ready.</summary>
+    public TimeSpan TimeToReady { get; private set; }
+
+    public ChildProcess Process => _child;
+
+    /// <param name="http">For probes and metrics.</param>
+    /// <param name="folder">Holds the folder <c>manifests</c>, and the store, which may be there already.</param>
+    /// <param name="cancellation">Ends the wait, and then the process too.</param>
+    public static async Task<OperatorProcess> StartAsync(HttpMessageInvoker http, string folder, CancellationToken cancellation)
+    {
+        var api = new Uri($"http://127.0.0.1:{Loopback.FreePort()}");
+        var metrics = new Uri($"http://127.0.0.1:{Loopback.FreePort()}");
+        var start = Stopwatch.GetTimestamp();
+        var child = new ChildProcess(
+            typeof(Settings).Assembly.Location,
+            "run", "--manifests", Path.Combine(folder, "manifests"), "--store", "sqlite:" + Path.Combine(folder, "webhooks.db"),
+            "--listen", api.ToString(), "--metrics", metrics.ToString(), "--allow-http", "--allow-cidr", "127.0.0.0/8",
+            "--log-level", "Warning");
+        var started = new OperatorProcess(http, child, api, metrics);
+        try
+        {
+            await started.WaitUntilReadyAsync(new Uri(metrics, "/readyz"), cancellation);
+        }
+        catch
+        {
+            await child.DisposeAsync();
+            throw;
+        }
+        started.TimeToReady = Stopwatch.GetElapsedTime(start);
+        return started;
+    }
+
+    /// <summary>The sum over all subscriptions, as the operator tells it.</summary>
+    public async Task<long> PendingAsync(CancellationToken cancellation)
+    {
+        var sum = 0.0;
+        foreach (var line in (await ScrapeAsync(cancellation)).Split('\n'))
+            if (line.StartsWith("webhook_deliveries_pending{", StringComparison.Ordinal))
+                sum += double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture);
+        return (long)sum;
+    }
+
+    public async Task<string> ScrapeAsync(CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Metrics);
+        using var response = await _http.SendAsync(request, cancellation);
+        return await response.EnsureSuccessStatusCode().Content.ReadAsStringAsync(cancellation);
+    }
+
+    public Task StopAsync() => _child.StopAsync(StopGrace);
+
+    /// <summary>SIGKILL: what it had under way is of no more interest.</summary>
+    public ValueTask DisposeAsync() => _child.DisposeAsync();
+
+    private async Task WaitUntilReadyAsync(Uri probe, CancellationToken cancellation)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!await AnswersAsync(probe, cancellation))
+        {
+            if (_child.HasExited)
+                throw new InvalidOperationException($"The operator ended before it was ready:\n{_child.Output}");
+            if (clock.Elapsed > ReadyDeadline)
+                throw new TimeoutException($"The operator was not ready within {ReadyDeadline.TotalSeconds} s:\n{_child.Output}");
+            await Task.Delay(Poll, TimeProvider.System, cancellation);
+        }
+    }
+
+    private async Task<bool> AnswersAsync(Uri probe, CancellationToken cancellation)
+    {
+        try
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, probe);
+            using var response = await _http.SendAsync(request, cancellation);
+            return response.IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+}

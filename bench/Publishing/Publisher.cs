@@ -1,0 +1,87 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+
+namespace WebhookOperator.Bench.Publishing;
+
+internal enum EventMode { Binary, Structured, Batch }
+
+/// <summary>Publishes events over HTTP and adds up what the operator accepted. Thread-safe.</summary>
+internal sealed class Publisher
+{
+    public const int BatchSize = 100;
+
+    private readonly HttpMessageInvoker _http;
+    private readonly Uri _events;
+    private long _lastId;
+    private long _accepted;
+    private long _idSum;
+
+    /// <param name="http">Its connections are shared with whoever else uses it.</param>
+    /// <param name="api">Where the operator's API listens.</param>
+    public Publisher(HttpMessageInvoker http, Uri api)
+    {
+        _http = http;
+        _events = new Uri(api, $"/v1/namespaces/{Manifests.Namespace}/events");
+    }
+
+    /// <summary>Events that were answered with 202.</summary>
+    public long Accepted => Volatile.Read(ref _accepted);
+
+    /// <summary>The sum of the ids that they were given, wrapping.</summary>
+    public long IdSum => Volatile.Read(ref _idSum);
+
+    public static int EventsPerRequest(EventMode mode) => mode == EventMode.Batch ? BatchSize : 1;
+
+    public Task PublishAsync(EventMode mode, CancellationToken cancellation) => mode switch
+    {
+        EventMode.Binary => PublishAsync(EventBody.Type, cancellation),
+        EventMode.Structured => SendAsync(
+            EventBody.Structured(Interlocked.Increment(ref _lastId)), "application/cloudevents+json", null, 1, cancellation),
+        _ => SendAsync(
+            EventBody.Batch(Interlocked.Add(ref _lastId, BatchSize) - BatchSize + 1, BatchSize),
+            "application/cloudevents-batch+json", null, BatchSize, cancellation),
+    };
+
+    /// <summary>Publishes one event in binary mode.</summary>
+    public Task PublishAsync(string type, CancellationToken cancellation) =>
+        SendAsync(EventBody.Data(), "application/json", type, 1, cancellation);
+
+    private async Task SendAsync(byte[] body, string mediaType, string? binaryType, int events, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, _events) { Content = new ByteArrayContent(body) };
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue(mediaType);
+        if (binaryType is not null)
+        {
+            request.Headers.TryAddWithoutValidation("ce-specversion", "1.0");
+            request.Headers.TryAddWithoutValidation("ce-id", Interlocked.Increment(ref _lastId).ToString("D19"));
+            request.Headers.TryAddWithoutValidation("ce-source", EventBody.Source);
+            request.Headers.TryAddWithoutValidation("ce-type", binaryType);
+        }
+        using var response = await _http.SendAsync(request, cancellation);
+        var answer = await response.Content.ReadAsByteArrayAsync(cancellation);
+        if (response.StatusCode != HttpStatusCode.Accepted)
+            throw new InvalidOperationException($"The operator answered {(int)response.StatusCode}: {Encoding.UTF8.GetString(answer)}");
+        if (Count(answer) is var accepted && accepted != events)
+            throw new InvalidOperationException($"Of {events} events {accepted} were accepted: {Encoding.UTF8.GetString(answer)}");
+    }
+
+    /// <summary>Finds ids by their look alone: reading the JSON properly would cost the measurement more.</summary>
+    private int Count(ReadOnlySpan<byte> answer)
+    {
+        var (count, sum) = (0, 0L);
+        while (answer.IndexOf("\"evt_"u8) is >= 0 and var quote)
+        {
+            answer = answer[(quote + 1)..];
+            var end = answer.IndexOf((byte)'"');
+            if (!EventId.TryParse(Encoding.ASCII.GetString(answer[..end]), out var id))
+                throw new InvalidOperationException($"No event id: {Encoding.ASCII.GetString(answer[..end])}");
+            sum = unchecked(sum + id.Value);
+            count++;
+            answer = answer[end..];
+        }
+        Interlocked.Add(ref _idSum, sum);
+        Interlocked.Add(ref _accepted, count);
+        return count;
+    }
+}

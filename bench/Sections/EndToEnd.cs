@@ -1,0 +1,89 @@
+using System.Diagnostics;
+using WebhookOperator.Bench.Processes;
+using WebhookOperator.Bench.Publishing;
+using WebhookOperator.Bench.Receiving;
+
+namespace WebhookOperator.Bench.Sections;
+
+/// <param name="Rate">Events a second, from the first publish until all were received and settled.</param>
+/// <param name="OperatorMicroseconds">Processor time that the operator spent on each event.</param>
+internal sealed record EndToEndRound(double Rate, double OperatorMicroseconds);
+
+/// <summary>An operator with one subscription, whose receiver is the bench's own, and rounds of events through it.</summary>
+internal sealed class EndToEnd : IAsyncDisposable
+{
+    private const int WarmUpEvents = 2_000;
+
+    private EndToEnd(Workbench bench, OperatorProcess @operator, ReceiverProcess receiver)
+    {
+        (Operator, Receiver) = (@operator, receiver);
+        Publisher = new Publisher(bench.Http, @operator.Api);
+    }
+
+    public OperatorProcess Operator { get; }
+
+    public ReceiverProcess Receiver { get; }
+
+    public Publisher Publisher { get; }
+
+    public static async Task<EndToEnd> StartAsync(Workbench bench, CancellationToken cancellation)
+    {
+        var receiver = await bench.ReceiverAsync();
+        var folder = bench.NewFolder([new SubscriptionManifest("all", receiver.Hook) { Concurrency = Workbench.Workers }]);
+        return new EndToEnd(bench, await bench.StartOperatorAsync(folder, cancellation), receiver);
+    }
+
+    /// <summary>The rate of single events, from an operator of its own unless it is known already.</summary>
+    public static async Task<double> SingleRateAsync(Workbench bench, CancellationToken cancellation)
+    {
+        if (bench.SingleRate is { } known)
+            return known;
+        await using var path = await StartAsync(bench, cancellation);
+        var estimate = await path.WarmUpAsync(EventMode.Binary, cancellation);
+        var round = await path.RunAsync(EventMode.Binary, (long)(estimate * 3), cancellation);
+        bench.SingleRate = round.Rate;
+        return round.Rate;
+    }
+
+    /// <summary>Runs until the rate no longer grows much.</summary>
+    /// <returns>The rate of the last round.</returns>
+    public async Task<double> WarmUpAsync(EventMode mode, CancellationToken cancellation)
+    {
+        var (rate, before) = (0.0, 0.0);
+        do
+        {
+            before = rate;
+            rate = (await RunAsync(mode, Math.Max(WarmUpEvents, (long)rate), cancellation)).Rate;
+        }
+        while (rate > before * 1.1);
+        return rate;
+    }
+
+    /// <summary>Publishes about so many events and waits until each has arrived and none is pending.</summary>
+    public async Task<EndToEndRound> RunAsync(EventMode mode, long events, CancellationToken cancellation)
+    {
+        await Receiver.ResetAsync(cancellation);
+        var (accepted, idSum) = (Publisher.Accepted, Publisher.IdSum);
+        var (processor, clock) = (Operator.Process.ProcessorTime, Stopwatch.StartNew());
+        var perRequest = Publisher.EventsPerRequest(mode);
+        await Load.CountAsync(
+            Workbench.Workers, (events + perRequest - 1) / perRequest, () => Publisher.PublishAsync(mode, cancellation), cancellation);
+        accepted = Publisher.Accepted - accepted;
+        var progress = await ArrivedAsync(accepted, cancellation);
+        while (await Operator.PendingAsync(cancellation) > 0)
+            await Task.Delay(Arrival.Poll, TimeProvider.System, cancellation);
+        var elapsed = clock.Elapsed;
+        processor = Operator.Process.ProcessorTime - processor;
+        if (progress.IdSum != unchecked(Publisher.IdSum - idSum))
+            throw new InvalidOperationException("What arrived is not what was accepted: the ids differ.");
+        if (progress.BadSignatures > 0)
+            throw new InvalidOperationException($"{progress.BadSignatures} requests were signed wrongly or not at all.");
+        return new EndToEndRound(accepted / elapsed.TotalSeconds, processor.TotalMicroseconds / accepted);
+    }
+
+    /// <summary>Waits until so many distinct events have arrived since the receiver's last reset.</summary>
+    public Task<Progress> ArrivedAsync(long events, CancellationToken cancellation) =>
+        Arrival.OfAsync(Receiver, Operator, events, cancellation);
+
+    public async ValueTask DisposeAsync() => await Operator.DisposeAsync();
+}

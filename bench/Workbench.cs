@@ -1,0 +1,45 @@
+using WebhookOperator.Bench.Processes;
+using WebhookOperator.Bench.Publishing;
+
+namespace WebhookOperator.Bench;
+
+/// <summary>What the sections share: the receiver, folders, and the rate that one of them finds out for the others.</summary>
+internal sealed class Workbench(bool quick, string folder) : IAsyncDisposable
+{
+    /// <summary>Concurrent requests, of the bare loop and of publishing alike.</summary>
+    public const int Workers = 64;
+
+    private ReceiverProcess? _receiver;
+    private int _folders;
+
+    public bool Quick => quick;
+
+    public HttpMessageInvoker Http { get; } = Loopback.NewInvoker();
+
+    /// <summary>Single events a second that the operator carries end to end; null until it was measured.</summary>
+    public double? SingleRate { get; set; }
+
+    public async Task<ReceiverProcess> ReceiverAsync() =>
+        _receiver ??= await ReceiverProcess.StartAsync(Http, Manifests.SigningKey);
+
+    /// <summary>A new folder for one operator, with its manifests written.</summary>
+    public string NewFolder(IEnumerable<SubscriptionManifest> subscriptions)
+    {
+        var path = Path.Combine(folder, $"{++_folders}");
+        Manifests.Write(Path.Combine(path, "manifests"), subscriptions);
+        return path;
+    }
+
+    public Task<OperatorProcess> StartOperatorAsync(string path, CancellationToken cancellation) =>
+        OperatorProcess.StartAsync(Http, path, cancellation);
+
+    /// <summary>A shorter time for a quick run.</summary>
+    public TimeSpan Seconds(double full, double inQuick) => TimeSpan.FromSeconds(quick ? inQuick : full);
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_receiver is not null)
+            await _receiver.DisposeAsync();
+        Http.Dispose();
+    }
+}
