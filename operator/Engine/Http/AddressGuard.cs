@@ -45,10 +45,11 @@ internal sealed class AddressGuard(ImmutableArray<IPNetwork> allowed)
         (IPNetwork.Parse("ff00::/8"), "a multicast address"),
     ];
 
+    /// <summary>All of v6 that IANA has opened for global unicast.</summary>
+    private static readonly IPNetwork GlobalUnicast = IPNetwork.Parse("2000::/3");
+
     private static readonly IPNetwork Nat64 = IPNetwork.Parse("64:ff9b::/96");
     private static readonly IPNetwork SixToFour = IPNetwork.Parse("2002::/16");
-    private static readonly IPNetwork V4Compatible = IPNetwork.Parse("::/96");
-    private static readonly IPNetwork V4Translated = IPNetwork.Parse("::ffff:0:0:0/96");
 
     /// <summary>What kind of address it is, where it is refused; null where it may be connected to.</summary>
     public string? WhyBlocked(IPAddress address)
@@ -62,7 +63,9 @@ internal sealed class AddressGuard(ImmutableArray<IPNetwork> allowed)
             if (range.Contains(address))
                 return name;
         // The v4 address that a translator or tunnel would reach.
-        return Embedded(address) is { } inner && WhyBlocked(inner) is { } why ? $"{why} ({inner}) within a v6 one" : null;
+        if (Embedded(address) is { } inner)
+            return WhyBlocked(inner) is { } why ? $"{why} ({inner}) within a v6 one" : null;
+        return address.AddressFamily == AddressFamily.InterNetworkV6 && !GlobalUnicast.Contains(address) ? "not a global unicast address" : null;
     }
 
     private static IPAddress? Embedded(IPAddress address)
@@ -73,7 +76,7 @@ internal sealed class AddressGuard(ImmutableArray<IPNetwork> allowed)
         address.TryWriteBytes(bytes, out _);
         if (SixToFour.Contains(address))
             return new IPAddress(bytes[2..6]);
-        return Nat64.Contains(address) || V4Compatible.Contains(address) || V4Translated.Contains(address) ? new IPAddress(bytes[12..]) : null;
+        return Nat64.Contains(address) ? new IPAddress(bytes[12..]) : null;
     }
 }
 
