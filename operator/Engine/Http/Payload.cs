@@ -1,7 +1,9 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using System.Text.Unicode;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store;
 
@@ -19,7 +21,30 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
     private const string CloudEventsJson = "application/cloudevents+json";
     private const string Json = "application/json";
 
-    public static Payload Of(StoredEvent stored, PayloadFormat format) => format switch
+    /// <summary>False where the event's data can't be read: a JSON string that stands for no text, or for no base64.</summary>
+    /// <param name="stored">The event.</param>
+    /// <param name="format">What the subscription wants.</param>
+    /// <param name="payload">The body and its headers.</param>
+    /// <param name="fault">A sentence for people.</param>
+    public static bool TryBuild(StoredEvent stored, PayloadFormat format, out Payload payload, [NotNullWhen(false)] out string? fault)
+    {
+        try
+        {
+            payload = Of(stored, format);
+            fault = null;
+            return true;
+        }
+        catch (Exception e) when (e is FormatException or InvalidOperationException)
+        {
+            payload = default;
+            fault = stored.Event.DataIsBase64
+                ? "The event's data_base64 is not base64, so its data can't be sent in this format."
+                : "The event's data is a JSON string with half a surrogate pair, which stands for no text, so it can't be sent in this format.";
+            return false;
+        }
+    }
+
+    private static Payload Of(StoredEvent stored, PayloadFormat format) => format switch
     {
         PayloadFormat.CloudEvents => Structured(stored.Event),
         PayloadFormat.CloudEventsBinary => Binary(stored.Event),
@@ -33,8 +58,12 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
     private static Payload DataAlone(Event e)
     {
         var data = DataBytes(e);
-        return new Payload(data, data.IsEmpty && e.DataContentType is null ? null : e.DataContentType ?? Json, []);
+        return new Payload(data, DataContentType(e, data), []);
     }
+
+    /// <summary>Data within a JSON envelope is JSON unless it says otherwise (JSON format, 3.1); other data is what its producer says.</summary>
+    private static string? DataContentType(Event e, ReadOnlyMemory<byte> data) =>
+        e.DataContentType ?? (e.Encoding == EventEncoding.Structured && !e.DataIsBase64 && !data.IsEmpty ? Json : null);
 
     /// <summary>CloudEvents HTTP protocol binding 1.0.2, section 3.1.</summary>
     private static Payload Binary(Event e)
@@ -55,7 +84,7 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
         foreach (var (name, value) in e.Extensions)
             headers.Add(new($"ce-{name}", HeaderValue(value)));
         var data = DataBytes(e);
-        return new Payload(data, e.DataContentType ?? (data.IsEmpty ? null : Json), headers);
+        return new Payload(data, DataContentType(e, data), headers);
     }
 
     /// <summary>The recommended payload structure of Standard Webhooks 1.0.0.</summary>
@@ -68,13 +97,20 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
                 writer.WriteStartObject();
                 writer.WriteString("type", e.Type);
                 writer.WriteString("timestamp", e.Time ?? stored.AcceptedTime.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture));
-                writer.WritePropertyName("data");
-                if (e.Encoding == EventEncoding.Structured && !e.DataRange.Equals(default) && !e.DataIsBase64)
-                    writer.WriteRawValue(e.Body[e.DataRange].Span, skipInputValidation: true);
-                else if (DataBytes(e) is { IsEmpty: false } data)
-                    WriteData(writer, e, data.Span);
+                var data = e.Body[e.DataRange];
+                if (data.IsEmpty)
+                {
+                    writer.WriteNull("data");
+                }
+                else if (e.Encoding == EventEncoding.Structured && !e.DataIsBase64)
+                {
+                    writer.WritePropertyName("data");
+                    writer.WriteRawValue(data.Span, skipInputValidation: true);
+                }
                 else
-                    writer.WriteNullValue();
+                {
+                    WriteData(writer, e.DataContentType, DataBytes(e).Span, "data");
+                }
                 writer.WriteEndObject();
             }),
             Json, []);
@@ -99,28 +135,26 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
         foreach (var (name, value) in e.Extensions)
             writer.WriteString(name, value);
         if (!e.Body.IsEmpty)
-        {
-            if (MediaType.IsJson(e.DataContentType) && IsValidJson(e.Body.Span))
-            {
-                writer.WritePropertyName("data");
-                writer.WriteRawValue(e.Body.Span, skipInputValidation: true);
-            }
-            else
-            {
-                writer.WriteBase64String("data_base64", e.Body.Span);
-            }
-        }
+            WriteData(writer, e.DataContentType, e.Body.Span, "data_base64");
         writer.WriteEndObject();
     }
 
-    private static void WriteData(Utf8JsonWriter writer, Event e, ReadOnlySpan<byte> data)
+    /// <summary>JSON as it is, text as a string, and bytes of any other kind as base64, in the member that is named for them.</summary>
+    private static void WriteData(Utf8JsonWriter writer, string? contentType, ReadOnlySpan<byte> data, string base64Member)
     {
-        if (MediaType.IsJson(e.DataContentType) && IsValidJson(data))
+        if (MediaType.IsJson(contentType) && IsValidJson(data))
+        {
+            writer.WritePropertyName("data");
             writer.WriteRawValue(data, skipInputValidation: true);
-        else if (e.DataContentType?.StartsWith("text/", StringComparison.OrdinalIgnoreCase) == true && System.Text.Unicode.Utf8.IsValid(data))
-            writer.WriteStringValue(data);
+        }
+        else if (IsText(contentType, data))
+        {
+            writer.WriteString("data", data);
+        }
         else
-            writer.WriteBase64StringValue(data);
+        {
+            writer.WriteBase64String(base64Member, data);
+        }
     }
 
     /// <summary>The data as a binary-mode body: a slice where it can be, else what the JSON string stands for.</summary>
@@ -146,11 +180,20 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
         return read(ref reader);
     }
 
+    /// <summary>Bytes that a JSON string gives back exactly: UTF-8 that does not claim another charset.</summary>
+    private static bool IsText(string? contentType, ReadOnlySpan<byte> data)
+    {
+        var type = contentType.AsSpan();
+        return type.StartsWith("text/", StringComparison.OrdinalIgnoreCase)
+            && (!type.Contains("charset", StringComparison.OrdinalIgnoreCase) || type.Contains("utf-8", StringComparison.OrdinalIgnoreCase))
+            && Utf8.IsValid(data);
+    }
+
     private static bool IsValidJson(ReadOnlySpan<byte> data)
     {
         try
         {
-            var reader = new Utf8JsonReader(data);
+            var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = int.MaxValue });
             while (reader.Read())
             {
             }

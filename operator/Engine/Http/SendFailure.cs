@@ -7,6 +7,8 @@ namespace WebhookOperator.Engine.Http;
 /// <summary>Tells a failed request in one word and one sentence. Neither holds more of the URL than host and port.</summary>
 internal static class SendFailure
 {
+    private const int LongestQuote = 200;
+
     public static SendResult Of(HttpRequestException exception, Uri url)
     {
         for (Exception? e = exception; e is not null; e = e.InnerException)
@@ -30,7 +32,7 @@ internal static class SendFailure
             HttpRequestError.InvalidResponse => "the answer was not HTTP",
             HttpRequestError.ResponseEnded => "the receiver closed it without an answer",
             HttpRequestError.ConfigurationLimitExceeded => "the answer's headers are larger than 64 KiB",
-            HttpRequestError.SecureConnectionError => "TLS could not be established; does the receiver speak https on this port?",
+            HttpRequestError.SecureConnectionError => "TLS could not be established; the receiver may not speak https on this port",
             _ => (exception.InnerException ?? exception).Message,
         };
         return Failed(
@@ -38,14 +40,16 @@ internal static class SendFailure
             $"The connection to {url.Authority} failed: {reason.TrimEnd('.')}.");
     }
 
+    /// <summary>The beginning of what a receiver said, which may be long.</summary>
+    public static string? Shorten(string? text) => text?.Length > LongestQuote ? $"{text.AsSpan(0, LongestQuote)}…" : text;
+
     private static SendResult Failed(ErrorClass error, string message) => new() { Error = error, Message = message };
 
-    private static string TlsReason(Exception e) => e.Message switch
+    private static string TlsReason(Exception e) => e switch
     {
-        var m when m.Contains("NotTimeValid", StringComparison.Ordinal) => "the certificate has expired or is not valid yet.",
-        var m when m.Contains("RemoteCertificateNameMismatch", StringComparison.Ordinal) => "the certificate is for another host name.",
-        var m when m.Contains("UntrustedRoot", StringComparison.Ordinal) || m.Contains("PartialChain", StringComparison.Ordinal) =>
-            "the certificate was not issued by a trusted authority.",
-        var m => $"{(e.InnerException?.Message ?? m).TrimEnd('.')}.",
+        CertificateRefusedException => e.Message,
+        _ when e.Message.StartsWith("Cannot determine the frame size", StringComparison.Ordinal) =>
+            "the answer was not TLS, so the receiver does not speak https on this port.",
+        _ => $"{(e.InnerException?.Message ?? e.Message).TrimEnd('.')}.",
     };
 }

@@ -2,7 +2,8 @@ using System.Buffers;
 using System.Collections.Frozen;
 using System.Globalization;
 using System.Net;
-using System.Text;
+using System.Net.Http.Headers;
+using System.Net.Security;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store;
 
@@ -26,6 +27,10 @@ internal sealed class Sender : IDisposable
         "webhook-id", "webhook-timestamp", "webhook-signature", "user-agent", "traceparent", "tracestate", "host", "content-type",
         "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Visible ASCII, space and tab (RFC 9110, section 5.5).</summary>
+    private static readonly SearchValues<char> Sendable = SearchValues.Create(
+        [.. Enumerable.Range(' ', '~' - ' ' + 1).Select(c => (char)c), '\t']);
 
     private static readonly string UserAgent =
         $"WebhookOperator/{typeof(Sender).Assembly.GetName().Version!.ToString(3)}";
@@ -52,7 +57,15 @@ internal sealed class Sender : IDisposable
     {
         var endpoint = subscription.Endpoint
             ?? throw new InvalidOperationException($"{subscription.Name} has no endpoint; its lane must hold.");
-        using var request = NewRequest(endpoint, delivery);
+        if (!Payload.TryBuild(delivery.Event, endpoint.Format, out var payload, out var fault))
+            return new SendResult { Error = ErrorClass.Payload, Message = fault };
+        using var request = NewRequest(endpoint, delivery, payload);
+        if (UnsendableHeader(request) is { } header)
+            return new SendResult
+            {
+                Error = ErrorClass.Payload,
+                Message = $"The header {header} has a value that HTTP can't carry: a line break, another control character, or not ASCII.",
+            };
         HttpResponseMessage response;
         try
         {
@@ -94,13 +107,13 @@ internal sealed class Sender : IDisposable
         EnableMultipleHttp2Connections = true,
         MaxResponseDrainSize = 0,
         PooledConnectionLifetime = ConnectionLifetime,
+        SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = ServerCertificate.Validate },
         UseCookies = false,
         UseProxy = false,
     });
 
-    private HttpRequestMessage NewRequest(Endpoint endpoint, PendingDelivery delivery)
+    private HttpRequestMessage NewRequest(Endpoint endpoint, PendingDelivery delivery, Payload payload)
     {
-        var payload = Payload.Of(delivery.Event, endpoint.Format);
         var id = delivery.Event.Id.ToString();
         var timestamp = _time.GetUtcNow().ToUnixTimeSeconds();
         var request = new HttpRequestMessage(HttpMethod.Post, endpoint.Url)
@@ -120,13 +133,34 @@ internal sealed class Sender : IDisposable
         foreach (var (name, value) in payload.Headers)
             headers.TryAddWithoutValidation(name, value);
         foreach (var (name, value) in delivery.Event.Event.Extensions)
-            if (name is "traceparent" or "tracestate" && Ascii.IsValid(value))
+            if (name is "traceparent" or "tracestate" && IsSendable(value))
                 headers.TryAddWithoutValidation(name, value);
         foreach (var (name, value) in endpoint.Headers)
-            if (!Reserved.Contains(name) && !headers.TryAddWithoutValidation(name, value))
+            if (!IsReserved(name) && !headers.TryAddWithoutValidation(name, value))
                 request.Content.Headers.TryAddWithoutValidation(name, value);
         return request;
     }
+
+    private static bool IsReserved(string header) =>
+        Reserved.Contains(header) || header.StartsWith("ce-", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>
+    /// A value with a line break would add lines to the request; the event's content type and the subscription's
+    /// own headers come from outside.
+    /// </summary>
+    private static string? UnsendableHeader(HttpRequestMessage request) =>
+        UnsendableHeader(request.Headers.NonValidated) ?? UnsendableHeader(request.Content!.Headers.NonValidated);
+
+    private static string? UnsendableHeader(HttpHeadersNonValidated headers)
+    {
+        foreach (var (name, values) in headers)
+            foreach (var value in values)
+                if (!IsSendable(value))
+                    return name;
+        return null;
+    }
+
+    private static bool IsSendable(string value) => value.AsSpan().IndexOfAnyExcept(Sendable) < 0;
 
     /// <summary>What the receiver has to say, as far as it says so in time and briefly.</summary>
     private static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpResponseMessage response, CancellationToken cancellation)
@@ -157,9 +191,9 @@ internal sealed class Sender : IDisposable
 
     private static string Describe(HttpResponseMessage response)
     {
-        var status = $"The receiver answered {(int)response.StatusCode} {response.ReasonPhrase}".TrimEnd();
+        var status = $"The receiver answered {(int)response.StatusCode} {SendFailure.Shorten(response.ReasonPhrase)}".TrimEnd();
         return (int)response.StatusCode is >= 300 and < 400 && response.Headers.Location is { } location
-            ? $"{status} to {WithoutQuery(location)}; redirects are not followed, so the subscription must name the final URL."
+            ? $"{status} to {SendFailure.Shorten(WithoutQuery(location))}; redirects are not followed, so the subscription must name the final URL."
             : $"{status}.";
     }
 
