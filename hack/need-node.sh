@@ -22,8 +22,10 @@ fi
 
 for folder in "$@"; do
   # npm writes its own copy of the lock last, so an older one means that packages are missing or outdated.
-  if [ ! "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then
+  installed="$folder/node_modules/.package-lock.json"
+  if [ ! "$installed" -nt "$folder/package.json" ] || [ ! "$installed" -nt "$folder/package-lock.json" ]; then
     echo "Installing the packages of $folder"
     (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
+    touch "$installed"
   fi
 done

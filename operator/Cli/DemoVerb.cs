@@ -41,11 +41,9 @@ internal static class DemoVerb
             try
             {
                 var samples = parsed.CommandResult.GetResult(options[Setting.Manifests]) is not { Implicit: false };
-                if (samples)
-                    WriteSamples(folder);
                 var settings = Read(options, parsed.CommandResult, folder).Settings
                     ?? throw new InvalidOperationException("Settings with faults have passed the check.");
-                return await RunAsync(settings, samples, parsed.GetValue(exit), shell, cancellation);
+                return await RunAsync(settings, samples ? folder : null, parsed.GetValue(exit), shell, cancellation);
             }
             finally
             {
@@ -69,23 +67,28 @@ internal static class DemoVerb
         return Settings.Parse(flags, ImmutableDictionary<string, string>.Empty);
     }
 
+    /// <param name="settings">Of the operator.</param>
+    /// <param name="sampleFolder">Where to put the samples; null where the manifests are the caller's own.</param>
+    /// <param name="exit">Do not wait for Ctrl-C.</param>
+    /// <param name="shell">Where to show.</param>
+    /// <param name="cancellation">Ctrl-C.</param>
     private static async Task<int> RunAsync(
-        Settings settings, bool samples, bool exit, Shell shell, CancellationToken cancellation)
+        Settings settings, string? sampleFolder, bool exit, Shell shell, CancellationToken cancellation)
     {
-        if (samples && !IsFree(DemoReceiver.DeadPort))
-        {
-            throw new VerbFailedException($"Port {DemoReceiver.DeadPort} is taken by another program, and the demo wants it closed: "
-                + "it stands for a dead receiver. Stop that program first.");
-        }
+        var samples = sampleFolder is not null;
         var receiver = new DemoReceiver(shell.Time);
-        await using var server = await Receiver.StartAsync(DemoReceiver.Port, receiver.Answer, cancellation);
+        await using var server = await Receiver.StartAsync(
+            samples && !IsFree(DemoReceiver.Port) ? 0 : DemoReceiver.Port, receiver.Answer, cancellation);
+        var deadPort = samples && !IsFree(DemoReceiver.DeadPort) ? ClosedPort() : DemoReceiver.DeadPort;
+        if (sampleFolder is not null)
+            WriteSamples(sampleFolder, server.Url.Port, deadPort);
         var reports = Channel.CreateUnbounded<AttemptReport>(new UnboundedChannelOptions { SingleReader = true });
-        await using var running = await shell.Launch(settings, report => reports.Writer.TryWrite(report), cancellation);
+        await using var running = await shell.LaunchAsync(settings, report => reports.Writer.TryWrite(report), cancellation);
         receiver.Use(DemoKeys.Read(settings.StatePath, server.Url, shell.Time.GetUtcNow()));
         using var api = new ApiClient(running.Api, null);
 
         IDemoScreen screen = shell.OutIsTerminal ? new LiveScreen(AnsiConsole.Console, shell.Time) : new PlainScreen(shell.Out, shell.Time);
-        foreach (var line in Introduction(running, exit, shell))
+        foreach (var line in Introduction(running, deadPort, exit, shell))
             screen.Line(line);
         var run = new DemoRun(api, receiver, server.Url, reports.Reader, screen, shell.Time);
         var events = DemoEvents.Create(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(3)), shell.Time.GetUtcNow());
@@ -106,11 +109,11 @@ internal static class DemoVerb
         return faults.Count == 0 ? ExitCode.Ok : ExitCode.Failed;
     }
 
-    private static IEnumerable<string> Introduction(RunningOperator running, bool exit, Shell shell)
+    private static IEnumerable<string> Introduction(RunningOperator running, int deadPort, bool exit, Shell shell)
     {
         yield return $"The operator runs: API {running.Api}, metrics {new Uri(running.Metrics, "metrics")}";
         yield return $"Receivers: /orders is healthy, /invoices is down for the first {DemoReceiver.Outage.TotalSeconds:0} s, "
-            + $"nobody listens on port {DemoReceiver.DeadPort}.";
+            + $"nobody listens on port {deadPort}.";
         if (exit)
             yield break;
         var server = running.Api == new Uri(Settings.DefaultListen) ? "" : $" --server {running.Api}";
@@ -134,19 +137,28 @@ internal static class DemoVerb
         yield return "README.md goes from here to your own first verified delivery.";
     }
 
-    private static void WriteSamples(string folder)
+    /// <summary>With other ports where those of the samples are taken.</summary>
+    private static void WriteSamples(string folder, int receiverPort, int deadPort)
     {
         var assembly = Assembly.GetExecutingAssembly();
         foreach (var name in assembly.GetManifestResourceNames().Where(name => name.StartsWith(SamplePrefix, StringComparison.Ordinal)))
         {
-            using var sample = assembly.GetManifestResourceStream(name)!;
-            using var file = File.Create(Path.Combine(folder, name[SamplePrefix.Length..]));
-            sample.CopyTo(file);
+            using var sample = new StreamReader(assembly.GetManifestResourceStream(name)!);
+            File.WriteAllText(Path.Combine(folder, name[SamplePrefix.Length..]), sample.ReadToEnd()
+                .Replace($"127.0.0.1:{DemoReceiver.Port}/", $"127.0.0.1:{receiverPort}/", StringComparison.Ordinal)
+                .Replace($"127.0.0.1:{DemoReceiver.DeadPort}/", $"127.0.0.1:{deadPort}/", StringComparison.Ordinal));
         }
     }
 
     /// <summary>The usual address, so that the hints need no flags; any free port if something is there already.</summary>
     private static string FreeOr(string usual) => IsFree(new Uri(usual).Port) ? usual : "http://127.0.0.1:0";
+
+    private static int ClosedPort()
+    {
+        using var probe = new TcpListener(IPAddress.Loopback, 0);
+        probe.Start();
+        return ((IPEndPoint)probe.LocalEndpoint).Port;
+    }
 
     private static bool IsFree(int port)
     {

@@ -23,25 +23,12 @@ internal static class RunVerb
 
     private static async Task RunAsync(Settings settings, Shell shell, CancellationToken cancellation)
     {
-        await using var running = await LaunchAsync(settings, shell, cancellation);
+        await using var running = await shell.LaunchAsync(settings, null, cancellation);
         await shell.Out.WriteLineAsync($"API      {running.Api}");
         await shell.Out.WriteLineAsync($"Metrics  {new Uri(running.Metrics, "metrics")}");
         await shell.Out.WriteLineAsync("Ready. Ctrl-C stops.");
         await shell.Out.FlushAsync(CancellationToken.None);
         await Until(cancellation);
-    }
-
-    private static async Task<RunningOperator> LaunchAsync(Settings settings, Shell shell, CancellationToken cancellation)
-    {
-        try
-        {
-            return await shell.Launch(settings, null, cancellation);
-        }
-        catch (IOException e) when (e.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
-        {
-            throw new VerbFailedException($"{e.Message} Another program listens there; stop it, or choose another port with "
-                + $"{Setting.Listen.Flag} and {Setting.Metrics.Flag}.");
-        }
     }
 
     private static async Task Until(CancellationToken cancellation)

@@ -1,3 +1,6 @@
+using System.Net.Sockets;
+using WebhookOperator.Engine.Delivery;
+
 namespace WebhookOperator.Cli;
 
 /// <summary>What the verbs touch of the process around them, so that they run the same in a test.</summary>
@@ -20,6 +23,27 @@ internal sealed record Shell
     public required TimeProvider Time { get; init; }
 
     public required LaunchOperator Launch { get; init; }
+
+    /// <inheritdoc cref="LaunchOperator"/>
+    /// <exception cref="VerbFailedException">It can't listen where it should.</exception>
+    public async Task<RunningOperator> LaunchAsync(Settings settings, Action<AttemptReport>? onAttempt, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Launch(settings, onAttempt, cancellation);
+        }
+        catch (Exception e) when (e.GetBaseException() is SocketException { SocketErrorCode: var error })
+        {
+            var where = $"{settings.Listen} ({Setting.Listen.Flag}) or {settings.Metrics} ({Setting.Metrics.Flag})";
+            throw new VerbFailedException(error switch
+            {
+                SocketError.AddressAlreadyInUse => $"Another program listens on {where}; stop it, or choose another port.",
+                SocketError.AddressNotAvailable => $"This machine does not have the address of {where}.",
+                SocketError.AccessDenied => $"This user may not listen on {where}; ports below 1024 are often kept for root.",
+                _ => $"It is not possible to listen on {where}: {e.GetBaseException().Message}.",
+            });
+        }
+    }
 }
 
 /// <summary>What a script can rely on.</summary>

@@ -12,6 +12,8 @@ internal static class Logs
         logging.SetMinimumLevel(settings.LogLevel);
         // Kestrel's own lines tell of single requests and connections.
         logging.AddFilter("Microsoft", LogLevel.Warning);
+        // What keeps a server from starting is thrown, and told by the verb in one sentence.
+        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         if (settings.LogFormat == LogFormat.Json)
             logging.AddJsonConsole(options =>
             {

@@ -9,9 +9,10 @@ namespace WebhookOperator.Cli.Demo;
 /// </summary>
 internal sealed class DemoReceiver(TimeProvider time)
 {
+    /// <summary>In the samples.</summary>
     public const int Port = 9911;
 
-    /// <summary>Where nobody listens, so that a subscription has a dead receiver.</summary>
+    /// <summary>In the samples, where nobody listens, so that a subscription has a dead receiver.</summary>
     public const int DeadPort = 9912;
 
     public static readonly TimeSpan Outage = TimeSpan.FromSeconds(4);
