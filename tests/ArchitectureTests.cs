@@ -1,6 +1,7 @@
 using System.Reflection.Metadata;
 using System.Reflection.PortableExecutable;
 using System.Text.RegularExpressions;
+using WebhookOperator.Tests.Testing;
 
 namespace WebhookOperator.Tests;
 
@@ -13,7 +14,7 @@ public sealed partial class ArchitectureTests
         "Engine.Ingest", "Engine.Delivery", "Engine.Http", "Engine.Store", "Engine.Routing",
     ];
 
-    private static readonly string Operator = Path.Combine(RepositoryRoot(), "operator");
+    private static readonly string Operator = Path.Combine(Repository.Root, "operator");
 
     public static TheoryData<string> SourceFiles() =>
         [.. Directory.EnumerateFiles(Operator, "*.cs", SearchOption.AllDirectories)
@@ -62,14 +63,6 @@ public sealed partial class ArchitectureTests
             if (folder == Layers[i] || folder.StartsWith(Layers[i] + ".", StringComparison.Ordinal))
                 return i;
         return null;
-    }
-
-    private static string RepositoryRoot()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "WebhookOperator.sln")))
-            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("No WebhookOperator.sln above the test assembly.");
-        return folder;
     }
 
     [GeneratedRegex(@"\bWebhookOperator\.((?:Engine\.)?[A-Z]\w+)")]
