@@ -7,7 +7,7 @@ namespace WebhookOperator.Tests.Testing;
 internal static class NodePackages
 {
     private const string Missing =
-        "This test needs Node.js 20 or later with npm on the PATH (Debian: apt-get install nodejs npm; or https://nodejs.org).";
+        "This test needs Node.js 20 or later with npm on the PATH: https://nodejs.org (Debian 12's own package is older).";
 
     private static readonly string Tests = Path.Combine(Repository.Root, "tests");
     private static readonly Lazy<Task> Installed = new(InstallAsync);

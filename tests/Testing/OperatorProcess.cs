@@ -34,6 +34,9 @@ internal sealed class OperatorProcess : IAsyncDisposable
 
     public Uri Metrics { get; }
 
+    /// <summary>Variables for the program besides those of the tests; to be set before it starts.</summary>
+    public Dictionary<string, string> Variables { get; } = [];
+
     /// <summary>What the program has printed so far.</summary>
     public string Output => string.Join('\n', _output);
 
@@ -60,6 +63,8 @@ internal sealed class OperatorProcess : IAsyncDisposable
         start.ArgumentList.Add(typeof(Settings).Assembly.Location);
         foreach (var argument in _arguments)
             start.ArgumentList.Add(argument);
+        foreach (var (name, value) in Variables)
+            start.Environment[name] = value;
         _process = new Process { StartInfo = start };
         _process.OutputDataReceived += (_, e) => Keep(e.Data);
         _process.ErrorDataReceived += (_, e) => Keep(e.Data);
