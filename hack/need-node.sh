@@ -21,11 +21,15 @@ if ! has_node; then
 fi
 
 for folder in "$@"; do
-  # npm writes its own copy of the lock last, so an older one means that packages are missing or outdated.
-  installed="$folder/node_modules/.package-lock.json"
-  if [ ! "$installed" -nt "$folder/package.json" ] || [ ! "$installed" -nt "$folder/package-lock.json" ]; then
+  # npm writes its record of what is installed last, so an older one means that packages are missing or outdated.
+  record="$folder/node_modules/.package-lock.json"
+  if [ ! "$record" -nt "$folder/package.json" ]; then
     echo "Installing the packages of $folder"
-    (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
-    touch "$installed"
+    if [ -e "$folder/package-lock.json" ]; then
+      (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error)
+    else
+      (cd "$folder" && npm install --no-package-lock --no-audit --no-fund --loglevel=error)
+    fi
+    touch "$record"
   fi
 done

@@ -12,7 +12,8 @@ internal sealed record Setting(string Flag, string? Placeholder, string Descript
         "Local mode: the folder of YAML manifests (WebhookSubscription, WebhookSecret, Secret) to serve and watch.");
 
     public static readonly Setting Namespace = new("--namespace", "NS",
-        "Serve this namespace only; repeatable. Default: all.") { Repeatable = true };
+        "Serve this namespace only; repeatable. Default: all.")
+    { Repeatable = true };
 
     public static readonly Setting Store = new("--store", "sqlite:PATH",
         $"Where events and deliveries are kept. Default: {Settings.DefaultStore}.");
@@ -28,7 +29,8 @@ internal sealed record Setting(string Flag, string? Placeholder, string Descript
 
     public static readonly Setting AllowCidr = new("--allow-cidr", "CIDR",
         "Let endpoints be in this address range although it is not public; repeatable. Default: none, so that a "
-        + "manifest can't make the operator call its own network.") { Repeatable = true };
+        + "manifest can't make the operator call its own network.")
+    { Repeatable = true };
 
     public static readonly Setting AllowHttp = new("--allow-http", null,
         "Accept endpoints with plain http. Default: https only, so that payloads never travel in the clear.");

@@ -41,25 +41,25 @@ internal sealed record DeliverySnapshot
 
     public static DeliverySnapshot Of(
         ReceiverHealth health, CircuitSnapshot circuit, long pending, DateTimeOffset? oldestPending, DateTimeOffset now) => new()
-    {
-        Circuit = circuit,
-        Since = health.Since,
-        Delivered = health.Delivered,
-        FailedAttempts = health.FailedAttempts,
-        DeadLettered = health.DeadLettered,
-        Pending = pending,
-        OldestPendingTime = oldestPending,
-        LastAttemptTime = health.Last?.Attempt.Time,
-        LastSuccessTime = health.LastSuccessTime,
-        LastFailureTime = health.LastFailure?.Time,
-        LastStatusCode = health.Last?.Attempt.StatusCode,
-        LastErrorClass = health.LastFailure?.Attempt.Error ?? ErrorClass.None,
-        LastError = health.LastFailure?.Attempt.Message,
-        LastEventId = health.Last?.Event,
-        SuccessRatioPercent = health.SuccessRatioPercent(now),
-        LatencyP50Milliseconds = health.LatencyMilliseconds(now, 0.5),
-        LatencyP99Milliseconds = health.LatencyMilliseconds(now, 0.99),
-        FailingSince = health.State.FailingSince,
-        Disabled = health.State.Disabled,
-    };
+        {
+            Circuit = circuit,
+            Since = health.Since,
+            Delivered = health.Delivered,
+            FailedAttempts = health.FailedAttempts,
+            DeadLettered = health.DeadLettered,
+            Pending = pending,
+            OldestPendingTime = oldestPending,
+            LastAttemptTime = health.Last?.Attempt.Time,
+            LastSuccessTime = health.LastSuccessTime,
+            LastFailureTime = health.LastFailure?.Time,
+            LastStatusCode = health.Last?.Attempt.StatusCode,
+            LastErrorClass = health.LastFailure?.Attempt.Error ?? ErrorClass.None,
+            LastError = health.LastFailure?.Attempt.Message,
+            LastEventId = health.Last?.Event,
+            SuccessRatioPercent = health.SuccessRatioPercent(now),
+            LatencyP50Milliseconds = health.LatencyMilliseconds(now, 0.5),
+            LatencyP99Milliseconds = health.LatencyMilliseconds(now, 0.99),
+            FailingSince = health.State.FailingSince,
+            Disabled = health.State.Disabled,
+        };
 }

@@ -43,7 +43,9 @@ public abstract class EnqueueContract : StoreContract
         Assert.Equal(25..(body.Length - 1), stored.Event.Event.DataRange);
         var same = stored.Event.Event with
         {
-            Body = @event.Body, Extensions = @event.Extensions, DataRange = @event.DataRange,
+            Body = @event.Body,
+            Extensions = @event.Extensions,
+            DataRange = @event.DataRange,
         };
         Assert.Equal(@event, same);
     }

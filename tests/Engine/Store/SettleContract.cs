@@ -109,7 +109,10 @@ public abstract class SettleContract : StoreContract
         {
             Attempt = refused.Attempt! with
             {
-                StatusCode = null, Error = ErrorClass.ConnectionRefused, Message = "größer ☃", Response = default,
+                StatusCode = null,
+                Error = ErrorClass.ConnectionRefused,
+                Message = "größer ☃",
+                Response = default,
                 Duration = TimeSpan.FromMicroseconds(1_234_567),
             },
         };
