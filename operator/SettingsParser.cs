@@ -150,14 +150,16 @@ internal sealed class SettingsParser(
             if (!IPAddress.TryParse(slash < 0 ? value : value.AsSpan(0, slash), out var address))
                 Fault(Setting.AllowCidr, value, NotARange);
             else if (slash < 0)
-                Fault(Setting.AllowCidr, value, $"has no prefix length; for this one address write {value}/{address.GetAddressBytes().Length * 8}");
+                Fault(Setting.AllowCidr, value, $"has no prefix length; for this one address write {One(address)}");
             else if (!IPNetwork.TryParse(value, out var network))
                 Fault(Setting.AllowCidr, value, NotARange);
             else if (!network.BaseAddress.Equals(address))
-                Fault(Setting.AllowCidr, value, $"has bits set after its prefix; write {network}, or {address}/{address.GetAddressBytes().Length * 8} for this one address");
+                Fault(Setting.AllowCidr, value, $"has bits set after its prefix; write {network}, or {One(address)} for this one address");
             else
                 yield return network;
         }
+
+        static string One(IPAddress address) => $"{address}/{address.GetAddressBytes().Length * 8}";
     }
 
     private string? TokenFile()
@@ -257,7 +259,8 @@ internal sealed class SettingsParser(
         _faults.Add($"{Given(setting)}: \"{value}\" {sentence}.");
 
     private static bool IsNamespace(string name) =>
-        name.Length is > 0 and <= 63 && name[0] != '-' && name[^1] != '-' && name.All(c => c is >= 'a' and <= 'z' or >= '0' and <= '9' or '-');
+        name.Length is > 0 and <= 63 && name[0] != '-' && name[^1] != '-'
+        && name.All(c => c is >= 'a' and <= 'z' or >= '0' and <= '9' or '-');
 
     private static string Invariant(FormattableString text) => FormattableString.Invariant(text);
 }

@@ -13,7 +13,8 @@ internal static class DeliveryText
         {
             table.Add(
                 Text(item?["id"]), Text(item?["eventType"]), Text(item?["cloudEventId"]), Text(item?["state"]),
-                Text(item?["attemptCount"]), Result(item?["lastStatusCode"], item?["lastError"]), TextTable.Age(Time(item?["acceptedTime"]), shell.Time));
+                Text(item?["attemptCount"]), Result(item?["lastStatusCode"], item?["lastError"]),
+                TextTable.Age(Time(item?["acceptedTime"]), shell.Time));
         }
         if (table.Count == 0)
         {

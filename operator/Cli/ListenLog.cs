@@ -29,8 +29,10 @@ internal sealed class ListenLog(SignatureCheck? check, int status, int count, Sh
             AllVerified &= fault is null;
             var again = request.WebhookId.Length > 0 && !_seen.Add(request.WebhookId) ? "  (again)" : "";
             var verdict = check is null ? "not checked" : fault is null ? "verified" : "NOT VERIFIED: " + fault;
-            shell.Out.WriteLine($"{shell.Time.GetLocalNow().ToString("HH:mm:ss", CultureInfo.InvariantCulture)}  {request.Method} "
-                + $"{request.Path}{request.Query}  {(request.WebhookId.Length > 0 ? request.WebhookId : "no webhook-id")}{again}  {verdict} → {code}");
+            var clock = shell.Time.GetLocalNow().ToString("HH:mm:ss", CultureInfo.InvariantCulture);
+            var id = request.WebhookId.Length > 0 ? request.WebhookId : "no webhook-id";
+            shell.Out.WriteLine(
+                $"{clock}  {request.Method} {request.Path}{request.Query}  {id}{again}  {verdict} → {code}");
             if (request.Headers["ce-type"].ToString() is { Length: > 0 } type)
                 shell.Out.WriteLine($"    ce-type: {type}  ce-source: {request.Headers["ce-source"]}  ce-id: {request.Headers["ce-id"]}");
             if (request.Body.Length > 0)

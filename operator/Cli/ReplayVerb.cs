@@ -42,8 +42,9 @@ internal static class ReplayVerb
                 await shell.Out.WriteLineAsync($"{id} is due now.");
                 return ExitCode.Ok;
             }
+            var subscription = Uri.EscapeDataString(parsed.GetValue(what)!);
             var answer = await api.PostAsync(
-                $"{client.NamespacePath(parsed)}subscriptions/{Uri.EscapeDataString(parsed.GetValue(what)!)}/replay", Query(parsed), cancellation);
+                $"{client.NamespacePath(parsed)}subscriptions/{subscription}/replay", Query(parsed), cancellation);
             var count = (long?)answer["deliveries"];
             await shell.Out.WriteLineAsync(count == 1 ? "1 delivery is due now." : $"{count} deliveries are due now.");
             return ExitCode.Ok;

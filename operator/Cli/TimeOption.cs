@@ -26,13 +26,19 @@ internal static class TimeOption
 
     private static bool TryParse(string text, DateTimeOffset now, out DateTimeOffset moment)
     {
-        var days = text.EndsWith('d') && ushort.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var count)
-            ? count : (ushort)0;
-        if ((KubeDuration.TryParse(text, out var ago) || (ago = TimeSpan.FromDays(days)) > TimeSpan.Zero) && ago < now - DateTimeOffset.UnixEpoch)
+        if ((KubeDuration.TryParse(text, out var ago) || TryParseDays(text, out ago)) && ago < now - DateTimeOffset.UnixEpoch)
         {
             moment = now - ago;
             return true;
         }
         return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out moment);
+    }
+
+    private static bool TryParseDays(string text, out TimeSpan ago)
+    {
+        var isDays = ushort.TryParse(text.AsSpan(0, Math.Max(0, text.Length - 1)), NumberStyles.None, CultureInfo.InvariantCulture, out var days)
+            && text.EndsWith('d');
+        ago = TimeSpan.FromDays(days);
+        return isDays;
     }
 }

@@ -57,8 +57,9 @@ internal sealed class DemoRun(
         var faults = new List<string>();
         if (_nextEvent < events.Length)
             faults.Add(Invariant($"only {_nextEvent} of {events.Length} events were published"));
-        if (samples && _expectedDeliveries != events.Take(_nextEvent).Sum(e => e.Deliveries))
-            faults.Add(Invariant($"{events.Take(_nextEvent).Sum(e => e.Deliveries)} deliveries should have been made of the events, but there are {_expectedDeliveries}"));
+        var wanted = events.Take(_nextEvent).Sum(e => e.Deliveries);
+        if (samples && _expectedDeliveries != wanted)
+            faults.Add(Invariant($"the events should have made {wanted} deliveries, but there are {_expectedDeliveries}"));
         if (EndedOfOurs() < _expectedDeliveries)
             faults.Add(Invariant($"{_expectedDeliveries - EndedOfOurs()} of {_expectedDeliveries} deliveries have not reached their end"));
         foreach (var ((eventId, subscription), report) in _ended.Where(ended => _eventIds.Contains(ended.Key.EventId)))
@@ -75,7 +76,8 @@ internal sealed class DemoRun(
                 faults.Add($"{subscription} {eventId} should be dead, since nobody listens there, but is {report.State}");
             }
         }
-        faults.AddRange(receiver.Refused.Select(refused => $"{refused.Key.Path} {refused.Key.WebhookId} was refused by the receiver: {refused.Value}"));
+        faults.AddRange(receiver.Refused.Select(refused =>
+            $"{refused.Key.Path} {refused.Key.WebhookId} was refused by the receiver: {refused.Value}"));
         return faults;
     }
 
@@ -89,7 +91,8 @@ internal sealed class DemoRun(
             && receiver.VerifiedCount(report.Subscription.Endpoint!.Url.AbsolutePath, report.Delivery.Event.Id.ToString()) > 0)
         let dead = own.Count(report => report.State == DeliveryState.Dead)
         let attempts = own.Sum(report => report.Attempt?.Number ?? report.Delivery.Attempts)
-        select Invariant($"  {own.Key,-10} {own.Count(),3} deliveries, {attempts,3} attempts: {verified} verified by the receiver, {dead} dead");
+        select Invariant($"  {own.Key,-10} {own.Count(),3} deliveries, {attempts,3} attempts: ")
+            + Invariant($"{verified} verified by the receiver, {dead} dead");
 
     private int EndedOfOurs() => _ended.Keys.Count(key => _eventIds.Contains(key.EventId));
 
@@ -102,7 +105,8 @@ internal sealed class DemoRun(
         var deliveries = (int)answer["deliveries"]!;
         _expectedDeliveries += deliveries;
         _eventIds.Add((string)answer["id"]!);
-        screen.Line(Invariant($"{Clock()}  published  {answer["id"]}  {e.Type} {e.Subject} → {deliveries} {(deliveries == 1 ? "delivery" : "deliveries")}"));
+        var count = deliveries == 1 ? "1 delivery" : Invariant($"{deliveries} deliveries");
+        screen.Line($"{Clock()}  published  {answer["id"]}  {e.Type} {e.Subject} → {count}");
     }
 
     private void Note(AttemptReport report)
@@ -115,9 +119,12 @@ internal sealed class DemoRun(
             DeliveryState.Pending => ($"again in {(report.DueTime - time.GetUtcNow())?.TotalSeconds ?? 0:0.0} s", Tone.Waiting),
             _ => (report.State.ToString().ToLowerInvariant(), Tone.Bad),
         };
-        var what = report.Attempt is { } attempt
-            ? Invariant($"attempt {attempt.Number}: {attempt.StatusCode?.ToString(CultureInfo.InvariantCulture) ?? attempt.Error.ToString()} in {attempt.Duration.TotalMilliseconds:0} ms")
-            : "no attempt";
+        var what = "no attempt";
+        if (report.Attempt is { } attempt)
+        {
+            var result = attempt.StatusCode is { } code ? Invariant($"{code}") : attempt.Error.ToString();
+            what = Invariant($"attempt {attempt.Number}: {result} in {attempt.Duration.TotalMilliseconds:0} ms");
+        }
         screen.Line($"{Clock()}  {report.Subscription.Name.Name,-9}  {report.Delivery.Event.Id}  {what} → {outcome}", tone);
     }
 
