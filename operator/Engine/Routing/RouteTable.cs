@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace WebhookOperator.Engine.Routing;
 
 /// <summary>
@@ -19,7 +21,8 @@ internal sealed class RouteTable
         var sources = new List<(string, Route)>();
         var values = new Dictionary<string, List<(MatchExpression, Route)>>(StringComparer.Ordinal);
         var others = new List<Route>();
-        foreach (var subscription in subscriptions.OrderBy(s => s.Name.Name, StringComparer.Ordinal))
+        Subscriptions = [.. subscriptions.OrderBy(s => s.Name.Name, StringComparer.Ordinal)];
+        foreach (var subscription in Subscriptions)
         {
             var filter = subscription.Filter;
             var route = new Route(subscription, anchoredBySource: filter.Types.IsEmpty && !filter.Sources.IsEmpty, _paths);
@@ -37,6 +40,9 @@ internal sealed class RouteTable
         _byValue = [.. values.OrderBy(v => v.Key, StringComparer.Ordinal).Select(v => new ValueIndex(v.Key, v.Value, _paths))];
         _others = [.. others];
     }
+
+    /// <summary>Ordered by name.</summary>
+    public ImmutableArray<Subscription> Subscriptions { get; }
 
     public static RouteTable Build(IEnumerable<Subscription> subscriptions) => new(subscriptions);
 
