@@ -12,6 +12,7 @@ internal sealed class Lane : IDisposable
 {
     private const int SmallestWindow = 256;
     private const long ReadBytes = 1 << 20;
+    private const int UnsettledPerSlot = 4;
     private static readonly TimeSpan ReadRetry = TimeSpan.FromSeconds(1);
 
     /// <summary>Before a delivery that could not be sent is looked at again; the circuit or a shutdown was in its way.</summary>
@@ -31,7 +32,15 @@ internal sealed class Lane : IDisposable
     private Subscription _subscription;
     private CircuitBreaker _breaker;
     private TokenBucket? _bucket;
+
+    /// <summary>Requests under way: at most the subscription's concurrency.</summary>
     private int _underWay;
+
+    /// <summary>
+    /// Delivered, and not yet recorded: a crash would send them again. Requests need not wait for the record of
+    /// those before them, but only so many may be ahead of it.
+    /// </summary>
+    private int _settling;
     private long _pending;
     private DateTimeOffset? _oldestPending;
 
@@ -183,7 +192,7 @@ internal sealed class Lane : IDisposable
         {
             _stopping = true;
             _window.Drop();
-            if (_underWay == 0)
+            if (_underWay + _settling == 0)
                 _idle.TrySetResult();
         }
         return _idle.Task;
@@ -260,7 +269,7 @@ internal sealed class Lane : IDisposable
             }
             var probing = circuit.Position != CircuitPosition.Closed;
             var slots = probing ? 1 : _subscription.Delivery.Concurrency;
-            while (_underWay < slots && _window.Ready > 0)
+            while (_underWay < slots && _underWay + _settling < UnsettledPerSlot * slots && _window.Ready > 0)
             {
                 if (_bucket is not null && !_bucket.TryTake(now, out var wait))
                 {
@@ -331,19 +340,31 @@ internal sealed class Lane : IDisposable
         try
         {
             outcome = await Attempt.RunAsync(_context, subscription, delivery, breaker, _stop.Token);
+            if (outcome.Verdict.Kind == VerdictKind.Delivered)
+                FreeSlot();
             if (outcome.Settlement is { } settlement)
                 applied = await _context.PersistAsync(token => _context.Store.SettleAsync(settlement, token), _stop.Token);
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
-            outcome = new AttemptOutcome(new Verdict(VerdictKind.Parked), null);
+            // Not recorded, so it is sent again.
         }
         catch (Exception e)
         {
             _context.Logger.LoopFault($"Delivering for {subscription.Name}", e);
-            outcome = new AttemptOutcome(new Verdict(VerdictKind.Parked), null);
         }
         Finish(subscription, delivery, outcome, applied);
+        Pump();
+    }
+
+    /// <summary>The receiver has answered and is free for the next. Any verdict but Delivered must be recorded first, since it may hold the lane.</summary>
+    private void FreeSlot()
+    {
+        lock (_gate)
+        {
+            _underWay--;
+            _settling++;
+        }
         Pump();
     }
 
@@ -351,7 +372,10 @@ internal sealed class Lane : IDisposable
     {
         lock (_gate)
         {
-            _underWay--;
+            if (outcome.Verdict.Kind == VerdictKind.Delivered)
+                _settling--;
+            else
+                _underWay--;
             if (!applied)
             {
                 _window.Return(delivery, _context.Time.GetUtcNow() + ReturnPause);
@@ -362,7 +386,7 @@ internal sealed class Lane : IDisposable
                 _window.Settled(delivery, outcome.Settlement!.State == DeliveryState.Pending ? outcome.Settlement.DueTime : null);
                 Account(subscription, delivery, outcome);
             }
-            if (_stopping && _underWay == 0)
+            if (_stopping && _underWay + _settling == 0)
                 _idle.TrySetResult();
         }
         if (applied)

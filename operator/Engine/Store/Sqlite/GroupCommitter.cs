@@ -1,16 +1,20 @@
-using System.Threading.Channels;
+using System.Collections.Concurrent;
 using WebhookOperator.Telemetry;
 
 namespace WebhookOperator.Engine.Store.Sqlite;
 
 /// <summary>
-/// Owns the connection that writes. One thread takes all that is queued, runs it in one transaction, and
-/// tells the callers after the commit, so that many share the price of one fsync.
+/// Owns the connection that writes. One thread takes what is queued, runs it in one transaction, and tells the
+/// callers after the commit, so that many share the price of one fsync. What brings no bodies along (settling,
+/// above all) goes before new events and is never more than one group of them away from its commit: however
+/// fast events come in, deliveries go on.
 /// </summary>
 internal sealed partial class GroupCommitter : IDisposable
 {
     private const int MaxOperations = 1024;
-    private const long MaxBytes = 8 << 20;
+
+    /// <summary>Of bodies in one group: some milliseconds of work, against which one fsync is cheap.</summary>
+    private const long MaxBytes = 512 << 10;
     private static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(1);
 
     private readonly string _path;
@@ -18,12 +22,13 @@ internal sealed partial class GroupCommitter : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Checkpointer _checkpointer;
-    private readonly Channel<WriteOperation> _queue =
-        Channel.CreateUnbounded<WriteOperation>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly ConcurrentQueue<WriteOperation> _changes = new();
+    private readonly ConcurrentQueue<WriteOperation> _events = new();
+    private readonly SemaphoreSlim _queued = new(0);
     private readonly Thread _thread;
     private readonly ITimer _probe;
     private StoreWriter? _writer;
-    private WriteOperation? _carried;
+    private volatile bool _closed;
     private string? _fault;
 
     public GroupCommitter(string path, Instruments instruments, TimeProvider time, ILogger logger)
@@ -52,8 +57,7 @@ internal sealed partial class GroupCommitter : IDisposable
         if (cancellation.IsCancellationRequested)
             return Task.FromCanceled<T>(cancellation);
         var operation = new WriteOperation<T>(name, bytes, work, cancellation);
-        if (!_queue.Writer.TryWrite(operation))
-            return Task.FromException<T>(new StoreUnavailableException($"The store {_path} is closed."));
+        Queue(operation);
         return operation.Task;
     }
 
@@ -61,38 +65,66 @@ internal sealed partial class GroupCommitter : IDisposable
     public void Dispose()
     {
         _probe.Dispose();
-        _queue.Writer.TryComplete();
+        _closed = true;
+        _queued.Release();
         _thread.Join();
+        FailQueued();
         _checkpointer.Dispose();
         _writer?.Dispose();
+    }
+
+    private void Queue(WriteOperation operation)
+    {
+        (operation.Bytes > 0 ? _events : _changes).Enqueue(operation);
+        _queued.Release();
+        if (_closed)
+            FailQueued();
     }
 
     private void Loop()
     {
         var group = new List<WriteOperation>(MaxOperations);
-        while (_carried is not null || _queue.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
+        while (true)
         {
-            Take(group);
+            _queued.Wait();
+            var taken = Take(group);
+            // One was waited for; the others have their releases still to be taken.
+            for (var i = 1; i < taken; i++)
+                _queued.Wait(0);
             if (group.Count > 0)
                 Commit(group);
             group.Clear();
+            if (_closed && _changes.IsEmpty && _events.IsEmpty)
+                return;
         }
     }
 
-    private void Take(List<WriteOperation> group)
+    /// <returns>How many were taken from the queues, those that were cancelled too.</returns>
+    private int Take(List<WriteOperation> group)
     {
-        var bytes = 0L;
-        while (group.Count < MaxOperations && (_carried is not null || _queue.Reader.TryRead(out _carried)))
+        var taken = 0;
+        while (group.Count < MaxOperations && _changes.TryDequeue(out var change))
         {
-            var next = _carried!;
-            if (group.Count > 0 && bytes + next.Bytes > MaxBytes)
-                return;
-            _carried = null;
+            taken++;
+            if (!change.TryCancel())
+                group.Add(change);
+        }
+        for (var bytes = 0L; group.Count < MaxOperations && _events.TryPeek(out var next) && (bytes == 0 || bytes + next.Bytes <= MaxBytes);)
+        {
+            _events.TryDequeue(out _);
+            taken++;
             if (next.TryCancel())
                 continue;
             bytes += next.Bytes;
             group.Add(next);
         }
+        return taken;
+    }
+
+    private void FailQueued()
+    {
+        while (_changes.TryDequeue(out var operation) || _events.TryDequeue(out operation))
+            operation.Fail(new StoreUnavailableException($"The store {_path} is closed."));
     }
 
     private void Commit(List<WriteOperation> group)
@@ -178,7 +210,7 @@ internal sealed partial class GroupCommitter : IDisposable
         // Observed, so that its failure does not reach the finalizer as an unhandled one.
         _ = probe.Task.ContinueWith(
             static task => _ = task.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-        _queue.Writer.TryWrite(probe);
+        Queue(probe);
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Store {Path} refuses all changes: {Reason}")]
