@@ -89,8 +89,9 @@ internal sealed partial class OperatorHost
         var routes = new RouteSource();
         var status = new SubscriptionStatusWriter(source, dispatcher.SnapshotAsync, _time, instruments, _loggers.CreateLogger<SubscriptionStatusWriter>());
         Stopping(status.Dispose);
+        var scope = new NamespaceScope(_settings.Namespaces);
         var reconcile = new ReconcileLoop(
-            source, _settings.AllowHttp, routes, new SubscriptionCallbacks(dispatcher.Upsert, dispatcher.Remove), status, _time, instruments, _loggers);
+            source, scope, _settings.AllowHttp, routes, new SubscriptionCallbacks(dispatcher.Upsert, dispatcher.Remove), status, _time, instruments, _loggers);
         Stopping(reconcile.Dispose);
         Loop("status", token => status.RunAsync(StatusInterval, token));
         Stopping(() => dispatcher.StopAsync(_settings.ShutdownGrace));
@@ -98,7 +99,7 @@ internal sealed partial class OperatorHost
         Loop("reconcile", reconcile.RunAsync);
         _notReady = "reading manifests";
         await reconcile.FirstSync.WaitAsync(cancellation);
-        await dispatcher.CancelOrphansAsync(cancellation);
+        await dispatcher.CancelOrphansAsync(scope.Contains, cancellation);
         Loop("upkeep", new Upkeep(store, dispatcher, _settings.Retention, _time, _loggers.CreateLogger<Upkeep>()).RunAsync);
 
         // 4. Publishers last: from here on events find their routes.
@@ -108,6 +109,8 @@ internal sealed partial class OperatorHost
             new IngestLimits(_settings.MaxEventBytes, _settings.MaxBatchBytes, _settings.BacklogLimit), instruments, _time,
             _loggers.CreateLogger("WebhookOperator.Engine.Ingest"));
         var api = await ServeAsync(_settings.Listen, app => Engine.Ingest.Api.Map(app, context));
+        // Reading thousands of manifests leaves much behind that an idle process would keep for hours.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         _notReady = "";
         Started(api, metrics);
         return (api, metrics);

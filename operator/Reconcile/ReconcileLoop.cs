@@ -29,6 +29,7 @@ internal sealed partial class ReconcileLoop : IDisposable
     private static readonly TimeSpan SyncPoll = TimeSpan.FromMilliseconds(100);
 
     private readonly IResourceSource _source;
+    private readonly NamespaceScope _scope;
     private readonly WebhookSecretReconciler _secrets;
     private readonly SubscriptionTranslator _translator;
     private readonly SubscriptionReconciler _subscriptions;
@@ -44,10 +45,11 @@ internal sealed partial class ReconcileLoop : IDisposable
     private readonly TaskCompletionSource _firstSync = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public ReconcileLoop(
-        IResourceSource source, bool allowHttp, RouteSource routes, SubscriptionCallbacks callbacks, SubscriptionStatusWriter status,
+        IResourceSource source, NamespaceScope scope, bool allowHttp, RouteSource routes, SubscriptionCallbacks callbacks, SubscriptionStatusWriter status,
         TimeProvider time, Instruments instruments, ILoggerFactory loggers)
     {
         _source = source;
+        _scope = scope;
         _secrets = new WebhookSecretReconciler(source, time, instruments, loggers.CreateLogger<WebhookSecretReconciler>());
         _translator = new SubscriptionTranslator(allowHttp);
         _subscriptions = new SubscriptionReconciler(source, _translator, _dependencies, time);
@@ -82,11 +84,11 @@ internal sealed partial class ReconcileLoop : IDisposable
             while (!_source.Synced)
                 await Task.Delay(SyncPoll, _time, cancellation);
             foreach (var secret in _source.WebhookSecrets)
-                _queue.Add(new ResourceKey(WebhookSecret.KubeKind, secret.Metadata.NamespaceProperty, secret.Metadata.Name));
+                Add(new ResourceKey(WebhookSecret.KubeKind, secret.Metadata.NamespaceProperty, secret.Metadata.Name));
             foreach (var subscription in _source.Subscriptions)
-                _queue.Add(new ResourceKey(WebhookSubscription.KubeKind, subscription.Metadata.NamespaceProperty, subscription.Metadata.Name));
+                Add(new ResourceKey(WebhookSubscription.KubeKind, subscription.Metadata.NamespaceProperty, subscription.Metadata.Name));
             // Also the source of no resources has routes: its namespaces.
-            _routes.Publish(_source.Namespaces);
+            _routes.Publish(NamespacesInScope());
 
             while (true)
             {
@@ -115,10 +117,18 @@ internal sealed partial class ReconcileLoop : IDisposable
         // Before that, all is queued at once.
         if (!_source.Synced)
             return;
-        _queue.Add(key);
+        Add(key);
         foreach (var dependent in _dependencies.DependentsOf(key))
             _queue.Add(dependent);
     }
+
+    private void Add(ResourceKey key)
+    {
+        if (_scope.Contains(key.Namespace))
+            _queue.Add(key);
+    }
+
+    private HashSet<string> NamespacesInScope() => [.. _source.Namespaces.Where(_scope.Contains)];
 
     /// <summary>Keys first, since subscriptions are made from them; then the routes of all at once.</summary>
     private async Task ReconcileAsync(IReadOnlyCollection<ResourceKey> keys, CancellationToken cancellation)
@@ -138,7 +148,7 @@ internal sealed partial class ReconcileLoop : IDisposable
         var removed = ImmutableArray.CreateBuilder<string>();
         foreach (var (key, outcome) in outcomes)
             Apply(key, outcome, removed);
-        _routes.Publish(_source.Namespaces);
+        _routes.Publish(NamespacesInScope());
         foreach (var uid in removed)
             _callbacks.Removed(uid);
         foreach (var (key, outcome) in outcomes)

@@ -53,7 +53,7 @@ internal sealed class ReconcileHarness : IAsyncDisposable
                 Told.TryRemove(uid, out _);
                 Removed.Enqueue(uid);
             });
-        _loop = new ReconcileLoop(Source, AllowHttp, Routes, callbacks, _status, Time, Instruments, Directory.Log.Factory);
+        _loop = new ReconcileLoop(Source, new NamespaceScope([]), AllowHttp, Routes, callbacks, _status, Time, Instruments, Directory.Log.Factory);
         _stop = new CancellationTokenSource();
         _run = Task.Run(() => _loop.RunAsync(_stop.Token));
         await _loop.FirstSync.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);

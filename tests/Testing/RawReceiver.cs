@@ -38,8 +38,8 @@ internal sealed class RawReceiver : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stopping.CancelAsync();
-        _listener.Dispose();
         await _loop;
+        _listener.Dispose();
         _stopping.Dispose();
     }
 

@@ -67,10 +67,12 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
     /// Cancels what is pending for subscriptions that were deleted while no process ran. To be called once
     /// every subscription that exists has been upserted.
     /// </summary>
-    public async Task CancelOrphansAsync(CancellationToken cancellation)
+    /// <param name="serves">Whether this operator serves a namespace; what others left is not its to cancel.</param>
+    /// <param name="cancellation">Stops before the next subscription.</param>
+    public async Task CancelOrphansAsync(Func<string, bool> serves, CancellationToken cancellation)
     {
         foreach (var (uid, backlog) in _backlogs)
-            if (_backlogs.TryRemove(uid, out _) && backlog.Pending > 0)
+            if (serves(backlog.Name.Namespace) && _backlogs.TryRemove(uid, out _) && backlog.Pending > 0)
                 await Lane.CancelPendingAsync(context, uid, backlog.Name, cancellation);
     }
 

@@ -19,6 +19,9 @@ internal sealed class Lane : IDisposable
     private static readonly TimeSpan ReturnPause = TimeSpan.FromMilliseconds(100);
     private static readonly HashSet<DeliveryId> None = [];
 
+    /// <summary>The hour that ratio and latencies look back on moves on also where nothing happens.</summary>
+    private static readonly TimeSpan SnapshotLifetime = TimeSpan.FromMinutes(1);
+
     private readonly Lock _gate = new();
     private readonly LaneContext _context;
     private readonly SubscriptionSeries _series;
@@ -26,11 +29,12 @@ internal sealed class Lane : IDisposable
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private readonly Window _window;
+    private readonly CircuitSnapshot _closed;
     private readonly ReceiverHealth _health;
     private readonly StateKeeper _keeper;
     private readonly OutcomeReporter _reporter;
     private Subscription _subscription;
-    private CircuitBreaker _breaker;
+    private CircuitBreaker? _breaker;
     private TokenBucket? _bucket;
 
     /// <summary>Requests under way: at most the subscription's concurrency.</summary>
@@ -42,6 +46,10 @@ internal sealed class Lane : IDisposable
     /// </summary>
     private int _settling;
     private long _pending;
+
+    /// <summary>Null once anything has changed.</summary>
+    private Task<DeliverySnapshot>? _snapshot;
+    private DateTimeOffset _snapshotTime;
     private DateTimeOffset? _oldestPending;
 
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
@@ -56,7 +64,7 @@ internal sealed class Lane : IDisposable
         _keeper = new StateKeeper(context, subscription.Uid, _stop.Token);
         _reporter = new OutcomeReporter(context, _series);
         _window = new Window(context.Budget);
-        _breaker = NewBreaker();
+        _closed = new CircuitSnapshot(CircuitPosition.Closed, context.Time.GetUtcNow(), null);
         _bucket = NewBucket();
         if (backlog is not { Pending: > 0 })
             return;
@@ -67,6 +75,11 @@ internal sealed class Lane : IDisposable
     }
 
     public Subscription Subscription => Volatile.Read(ref _subscription);
+
+    /// <summary>Made with the first request: most lanes of a large fleet are idle, and Polly's pipeline is not small.</summary>
+    private CircuitBreaker Breaker => _breaker ??= NewBreaker();
+
+    private CircuitSnapshot Circuit => _breaker?.Snapshot ?? _closed;
 
     /// <summary>Nothing is sent: suspended, disabled, or not resolvable.</summary>
     private bool Holds =>
@@ -80,7 +93,7 @@ internal sealed class Lane : IDisposable
             var before = _subscription;
             Volatile.Write(ref _subscription, subscription);
             if (subscription.Generation != before.Generation || subscription.Endpoint?.Timeout != before.Endpoint?.Timeout)
-                _breaker = NewBreaker();
+                _breaker = null;
             if (subscription.Delivery.RateLimit != before.Delivery.RateLimit)
                 _bucket = NewBucket();
             if (_health.Enable(subscription.Generation))
@@ -151,25 +164,42 @@ internal sealed class Lane : IDisposable
                 AddPending(-ended);
                 _health.AddDeadLettered(ended);
                 _oldestPending = null;
+                _snapshot = null;
             }
             _series.Dead.Inc(ended);
         }
     }
 
-    /// <summary>What status and metrics show. Reads the store where the oldest pending delivery is not known.</summary>
-    public async Task<DeliverySnapshot> SnapshotAsync(CancellationToken cancellation)
+    /// <summary>
+    /// What status and metrics show. Reads the store where the oldest pending delivery is not known; where
+    /// nothing has happened since the last call, it is the same snapshot again, since fleets are mostly idle.
+    /// </summary>
+    public Task<DeliverySnapshot> SnapshotAsync(CancellationToken cancellation)
     {
-        bool oldestUnknown;
-        lock (_gate)
-            oldestUnknown = _pending > 0 && _oldestPending is null;
-        var oldest = oldestUnknown ? await _context.Store.ReadOldestPendingAsync(_subscription.Uid, cancellation) : null;
         lock (_gate)
         {
-            if (oldestUnknown)
-                _oldestPending = oldest;
-            return DeliverySnapshot.Of(_health, _breaker.Snapshot, _pending, _pending > 0 ? _oldestPending : null, _context.Time.GetUtcNow());
+            var now = _context.Time.GetUtcNow();
+            if (_snapshot is { } kept && now - _snapshotTime < SnapshotLifetime)
+                return kept;
+            if (_pending > 0 && _oldestPending is null)
+                return ReadSnapshotAsync(cancellation);
+            _snapshotTime = now;
+            return _snapshot = Task.FromResult(TakeSnapshot(now));
         }
     }
+
+    private async Task<DeliverySnapshot> ReadSnapshotAsync(CancellationToken cancellation)
+    {
+        var oldest = await _context.Store.ReadOldestPendingAsync(_subscription.Uid, cancellation);
+        lock (_gate)
+        {
+            _oldestPending = oldest;
+            return TakeSnapshot(_context.Time.GetUtcNow());
+        }
+    }
+
+    private DeliverySnapshot TakeSnapshot(DateTimeOffset now) =>
+        DeliverySnapshot.Of(_health, Circuit, _pending, _pending > 0 ? _oldestPending : null, now);
 
     /// <summary>Writes what the snapshot shows to the subscription's gauges.</summary>
     public async Task ObserveAsync(CancellationToken cancellation)
@@ -181,7 +211,7 @@ internal sealed class Lane : IDisposable
                 return;
             _series.Pending.Set(snapshot.Pending);
             _series.OldestPendingAge.Set(snapshot.OldestPendingTime is { } oldest ? Math.Max(0, (_context.Time.GetUtcNow() - oldest).TotalSeconds) : 0);
-            _series.SetCircuit((int)_breaker.Snapshot.Position);
+            _series.SetCircuit((int)Circuit.Position);
         }
     }
 
@@ -247,15 +277,16 @@ internal sealed class Lane : IDisposable
     private TokenBucket? NewBucket() =>
         _subscription.Delivery.RateLimit is { } limit ? new TokenBucket(limit, _context.Time.GetUtcNow()) : null;
 
-    /// <summary>Starts what may start, and looks for more where there is room. Called without the lock, after every change.</summary>
+    /// <summary>Starts what may start, and looks for more where there is room. Called after every change.</summary>
     private void Pump()
     {
         lock (_gate)
         {
+            _snapshot = null;
             if (_stopping)
                 return;
             var now = _context.Time.GetUtcNow();
-            var circuit = _breaker.Snapshot;
+            var circuit = Circuit;
             if (Holds)
             {
                 _window.Drop();
@@ -278,7 +309,8 @@ internal sealed class Lane : IDisposable
                 }
                 _underWay++;
                 ThreadPool.UnsafeQueueUserWorkItem(
-                    static state => _ = state.lane.RunAsync(state.delivery), (lane: this, delivery: _window.Dequeue()), preferLocal: false);
+                    static state => _ = state.lane.RunAsync(state.delivery, state.breaker),
+                    (lane: this, delivery: _window.Dequeue(), breaker: Breaker), preferLocal: false);
             }
             ReadWhereUseful(now, slots, probing);
         }
@@ -332,9 +364,9 @@ internal sealed class Lane : IDisposable
         Pump();
     }
 
-    private async Task RunAsync(PendingDelivery delivery)
+    private async Task RunAsync(PendingDelivery delivery, CircuitBreaker breaker)
     {
-        var (subscription, breaker) = (Subscription, _breaker);
+        var subscription = Subscription;
         var outcome = new AttemptOutcome(new Verdict(VerdictKind.Parked), null);
         var applied = false;
         try

@@ -32,7 +32,7 @@ internal static class AttributeRules
             "dataschema" when !IsUriReference(value) || !Uri.TryCreate(value, UriKind.Absolute, out _) =>
                 "dataschema is not an absolute URI; an example is https://schemas.example/order.json.",
             "time" when !IsTimestamp(value) => $"time is '{value}'; it must be an RFC 3339 timestamp such as 2026-01-31T12:00:00Z.",
-            "datacontenttype" when !MediaTypeHeaderValue.TryParse(value, out _) =>
+            "datacontenttype" when !IsMediaType(value) =>
                 $"datacontenttype is '{value}'; it must be a media type such as application/json.",
             _ => null,
         };
@@ -67,6 +67,10 @@ internal static class AttributeRules
             end++;
         return end == dot + 1 || end - dot <= 8 ? upper : string.Concat(upper.AsSpan(0, dot + 8), upper.AsSpan(end));
     }
+
+    /// <summary>RFC 2046; .NET's parser alone lets white space through around the slash and at both ends.</summary>
+    private static bool IsMediaType(string value) =>
+        value.AsSpan().Trim().Length == value.Length && MediaTypeHeaderValue.TryParse(value, out var type) && type.MediaType is { } name && !name.AsSpan().ContainsAny(' ', '\t');
 
     private static bool IsUriReference(string value)
     {

@@ -303,7 +303,7 @@ public sealed class DispatcherTests
         await fixture.PublishAsync(3, orders);
 
         await fixture.RestartAsync();
-        await fixture.Dispatcher.CancelOrphansAsync(CancellationToken.None);
+        await fixture.Dispatcher.CancelOrphansAsync(_ => true, CancellationToken.None);
 
         Assert.Equal(3, (await fixture.LogAsync(orders, DeliveryState.Cancelled)).Count);
     }

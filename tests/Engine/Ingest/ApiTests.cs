@@ -218,6 +218,18 @@ public sealed class ApiTests : IAsyncLifetime
         Assert.DoesNotContain("secret", refused.Text);
     }
 
+    [Fact]
+    public async Task Namespaces_that_are_not_served_are_unknown_and_what_they_left_stays()
+    {
+        await _operator.PublishAsync("{}", "1", "order.x");
+        await _operator.RestartAsync(settings => settings with { Namespaces = ["other"] });
+        Assert.Equal(404, (await _operator.PublishAsync("{}", "2", "order.x")).Status);
+        Assert.Equal(404, (await _operator.GetAsync("/v1/namespaces/acme/subscriptions")).Status);
+
+        await _operator.RestartAsync(settings => settings with { Namespaces = ["acme"] });
+        Assert.Equal("Pending", (string?)(await LogAsync())[0]!["state"]);
+    }
+
     private async Task<System.Text.Json.Nodes.JsonNode> LogAsync() =>
         (await _operator.GetAsync("/v1/namespaces/acme/subscriptions/orders/deliveries")).Json["items"]!;
 }
