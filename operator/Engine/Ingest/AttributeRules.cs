@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Net.Http.Headers;
+using System.Net.Mime;
 
 namespace WebhookOperator.Engine.Ingest;
 
@@ -68,9 +68,20 @@ internal static class AttributeRules
         return end == dot + 1 || end - dot <= 8 ? upper : string.Concat(upper.AsSpan(0, dot + 8), upper.AsSpan(end));
     }
 
-    /// <summary>RFC 2046; .NET's parser alone lets white space through around the slash and at both ends.</summary>
-    private static bool IsMediaType(string value) =>
-        value.AsSpan().Trim().Length == value.Length && MediaTypeHeaderValue.TryParse(value, out var type) && type.MediaType is { } name && !name.AsSpan().ContainsAny(' ', '\t');
+    /// <summary>RFC 2046, as strictly as the official SDK reads it.</summary>
+    private static bool IsMediaType(string value)
+    {
+        if (value is MediaTypeNames.Application.Json)
+            return true;
+        try
+        {
+            return value.Length > 0 && new ContentType(value).MediaType.Length > 0;
+        }
+        catch (FormatException)
+        {
+            return false;
+        }
+    }
 
     private static bool IsUriReference(string value)
     {
