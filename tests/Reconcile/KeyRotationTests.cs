@@ -168,7 +168,7 @@ public sealed class KeyRotationTests
 
         harness.Directory.Delete("a.yaml");
         await harness.UntilAsync(() => harness.Subscription("one")!.Endpoint is null, "deliveries are held");
-        Assert.Equal("False WebhookSecretNotFound", harness.Condition("WebhookSubscription", "one", "Ready"));
+        await harness.UntilAsync(() => harness.Condition("WebhookSubscription", "one", "Ready") == "False WebhookSecretNotFound", "it is told");
         harness.Directory.Write("a.yaml", Generated("keys"));
         await harness.UntilAsync(() => harness.KeyIds("one").Count == 1, "it signs again");
         Assert.NotEqual(first, harness.KeyIds("one")[0]);
