@@ -108,6 +108,11 @@ internal static class CloudEventParser
         var dataIsBase64 = false;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
+            if (reader.ValueIsEscaped && !TryGetString(ref reader, out _))
+            {
+                builder.Fail(null, "A member's name is not valid Unicode.");
+                return null;
+            }
             var isData = reader.ValueTextEquals("data"u8);
             var isBase64 = !isData && reader.ValueTextEquals("data_base64"u8);
             if (isData || isBase64)
@@ -139,8 +144,7 @@ internal static class CloudEventParser
 
     private static bool ReadAttribute(ref Utf8JsonReader reader, ref EventBuilder builder)
     {
-        if (!TryGetString(ref reader, out var name))
-            return builder.Fail(null, "A member's name is not valid Unicode.");
+        var name = reader.GetString()!;
         reader.Read();
         switch (reader.TokenType)
         {
@@ -180,7 +184,7 @@ internal static class CloudEventParser
     }
 
     private static bool IsBase64(ref Utf8JsonReader reader) => reader.ValueIsEscaped
-        ? reader.TryGetBytesFromBase64(out _)
+        ? TryGetString(ref reader, out var text) && Base64.IsValid(text)
         : Base64.IsValid(reader.ValueSpan);
 
     /// <summary>Undoes quoting and percent-encoding of a header (HTTP binding, 3.1.3.2); null if the bytes are not UTF-8.</summary>

@@ -71,7 +71,7 @@ public sealed class CloudEventParserTests
 
     [Fact]
     public void Whatever_is_done_to_the_bytes_is_an_event_or_a_fault_and_never_an_exception() =>
-        Gen.Select(AnyEvent, Gen.Select(Gen.Double[0, 1], Gen.Byte, Gen.Int[0, 3]).Array[1, 4]).Sample((e, changes) =>
+        Gen.Select(AnyEvent, Gen.Select(Gen.Double[0, 1], Gen.Byte, Gen.Int[0, 4]).Array[1, 4]).Sample((e, changes) =>
         {
             var bytes = new JsonEventFormatter().EncodeStructuredModeMessage(e, out _).ToArray().ToList();
             foreach (var (where, value, kind) in changes)
@@ -85,6 +85,8 @@ public sealed class CloudEventParserTests
                     bytes.Insert(at, value);
                 else if (kind == 2)
                     bytes[at] = value;
+                else if (kind == 3)
+                    bytes.InsertRange(at, "\\ud800"u8);
                 else
                     bytes.RemoveRange(at, bytes.Count - at);
             }
@@ -106,6 +108,27 @@ public sealed class CloudEventParserTests
             // The SDK wants a string as data of other types; the specification does not.
             if (CloudEventParser.ParseStructured(bytes, out _) is { } parsed && MediaType.IsJson(parsed.DataContentType))
                 Assert.Equal(parsed.Id, new JsonEventFormatter().DecodeStructuredModeMessage(bytes, null, null).Id);
+        }, iter: 5000);
+
+    [Theory]
+    [InlineData("""{"\ud800":1}""")]
+    [InlineData("""{"data\ud800":1}""")]
+    [InlineData("""{"id":"\ud800"}""")]
+    [InlineData("""{"data_base64":"\ud800"}""")]
+    public void Half_a_surrogate_pair_is_a_fault_wherever_it_stands(string json)
+    {
+        Assert.Null(CloudEventParser.ParseStructured(Encoding.UTF8.GetBytes(json), out var fault));
+        Assert.NotNull(fault);
+        Assert.Equal(0, CloudEventParser.ParseBatch(Encoding.UTF8.GetBytes($"[{json}]"), [])!.Index);
+    }
+
+    [Fact]
+    public void Whatever_a_header_holds_is_an_event_or_a_fault_and_never_an_exception() => Gen.Select(
+        OneOf("ce-subject", "ce-time", "ce-source", "ce-dataschema", "ce-id", "ce-x", "content-type"),
+        Gen.Char["a\"\\%/;=, *'()<>@:[]{}?\u007f\0é\ud83d\ude004FfzZ0-+.T"].Array[0, 12]).Sample((name, text) =>
+        {
+            var parsed = CloudEventParser.ParseBinary(Headers((name, new string(text))), default, out var fault);
+            Assert.NotEqual(parsed is null, fault is null);
         }, iter: 5000);
 
     [Theory]
