@@ -41,7 +41,7 @@ internal sealed class DataPaths
                 // What follows must be nothing, or it is not JSON.
             }
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (JsonException)
         {
             slots.Clear();
         }
@@ -88,13 +88,26 @@ internal sealed class DataPaths
 
     private static Scalar ScalarOf(ref Utf8JsonReader reader) => reader.TokenType switch
     {
-        JsonTokenType.String => new Scalar(ScalarKind.Text, reader.GetString()!),
+        JsonTokenType.String => TextOf(ref reader),
         JsonTokenType.Number => new Scalar(ScalarKind.Number, Encoding.UTF8.GetString(reader.ValueSpan)),
         JsonTokenType.True => new Scalar(ScalarKind.Boolean, "true"),
         JsonTokenType.False => new Scalar(ScalarKind.Boolean, "false"),
         JsonTokenType.Null => Scalar.Absent,
         _ => Scalar.Composite,
     };
+
+    /// <summary>A string that is not Unicode (half a surrogate pair, broken UTF-8) is there, but equals nothing.</summary>
+    private static Scalar TextOf(ref Utf8JsonReader reader)
+    {
+        try
+        {
+            return new Scalar(ScalarKind.Text, reader.GetString()!);
+        }
+        catch (InvalidOperationException)
+        {
+            return Scalar.Composite;
+        }
+    }
 
     private static void Clear(Node node, Span<Scalar> slots)
     {
@@ -116,7 +129,9 @@ internal sealed class DataPaths
             foreach (var child in Children)
                 if (child.Name.AsSpan().SequenceEqual(name))
                     return child.Node;
-            var index = int.TryParse(segment, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : -1;
+            // 00 names a member, never an item, so that each item has one name.
+            var index = (segment is "0" || !segment.StartsWith('0'))
+                && int.TryParse(segment, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : -1;
             var node = new Node();
             Children.Add((name, index, node));
             return node;
@@ -124,9 +139,16 @@ internal sealed class DataPaths
 
         public Node? Find(ref Utf8JsonReader reader)
         {
-            foreach (var child in Children)
-                if (reader.ValueTextEquals(child.Name))
-                    return child.Node;
+            try
+            {
+                foreach (var child in Children)
+                    if (reader.ValueTextEquals(child.Name))
+                        return child.Node;
+            }
+            catch (InvalidOperationException)
+            {
+                // Half a surrogate pair: no path has such a name.
+            }
             return null;
         }
 

@@ -12,7 +12,7 @@ internal enum ScalarKind
     /// <summary>JSON true or false.</summary>
     Boolean,
 
-    /// <summary>A JSON object or array: it exists, and no comparison with it holds.</summary>
+    /// <summary>A JSON object or array, or a string that is not Unicode: it exists, and no comparison with it holds.</summary>
     Composite,
 }
 

@@ -107,6 +107,50 @@ public sealed class RouteTableTests
         Assert.Equal(greater, Matches(new MatchExpression("data.n", MatchOperator.Gt, [than]), e));
     }
 
+    [Theory]
+    [InlineData("""{"b":"\ud800","a":"1"}""", "data.b")]
+    [InlineData("""{"b":{"\ud800":1},"a":"1"}""", "data.b.ccc")]
+    [InlineData("""{"\ud800":1,"a":"1"}""", "data.b")]
+    [InlineData("""{"b":["x"],"a":"1"}""", "data.b.00")]
+    public void What_one_subscription_looks_at_changes_nothing_for_another(string json, string path)
+    {
+        var e = new Event { Id = "1", Source = "/s", Type = "t", Encoding = EventEncoding.Binary, Body = Encoding.UTF8.GetBytes(json), DataRange = .. };
+        var matches = new List<Subscription>();
+        RouteTable.Build(
+        [
+            Subscription("other", new Filter { Expressions = [new MatchExpression(path, MatchOperator.In, ["x"])] }),
+            Subscription("wants-a", new Filter { Expressions = [new MatchExpression("data.a", MatchOperator.In, ["1"])] }),
+            Subscription("wants-item", new Filter { Expressions = [new MatchExpression("data.b.0", MatchOperator.In, ["x"])] }),
+        ]).Match(e, matches);
+        Assert.Equal(json.Contains('[') ? ["wants-a", "wants-item"] : ["wants-a"], matches.Select(m => m.Uid).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void A_string_that_is_not_Unicode_is_there_and_equals_nothing()
+    {
+        byte[][] bodies = ["{\"a\":\"\\ud800\"}"u8.ToArray(), [.. "{\"a\":\""u8, 0xFF, .. "\"}"u8]];
+        foreach (var body in bodies)
+        {
+            var e = new Event { Id = "1", Source = "/s", Type = "t", Encoding = EventEncoding.Binary, Body = body, DataRange = .. };
+            Assert.True(Matches(new MatchExpression("data.a", MatchOperator.Exists, []), e));
+            Assert.True(Matches(new MatchExpression("data.a", MatchOperator.NotIn, ["x"]), e));
+            Assert.False(Matches(new MatchExpression("data.a", MatchOperator.Prefix, [""]), e));
+        }
+    }
+
+    [Theory]
+    [InlineData(63, true)]
+    [InlineData(64, false)]
+    public void Data_that_is_nested_deeper_than_64_levels_is_absent(int arrays, bool there)
+    {
+        var e = new Event
+        {
+            Id = "1", Source = "/s", Type = "t", Encoding = EventEncoding.Binary, DataRange = ..,
+            Body = Encoding.UTF8.GetBytes($"{{\"a\":1,\"b\":{new string('[', arrays)}{new string(']', arrays)}}}"),
+        };
+        Assert.Equal(there, Matches(new MatchExpression("data.a", MatchOperator.Exists, []), e));
+    }
+
     private static Gen<T> OneOf<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);
 
     private static bool Matches(MatchExpression expression, Event e)
