@@ -26,6 +26,9 @@ internal sealed class CompiledExpression
         _numbers = [.. expression.Values.Select(NumberValue.Parse).OfType<NumberValue>()];
     }
 
+    /// <summary>True if the event's data must be read to answer.</summary>
+    public bool LooksIntoData => _slot >= 0;
+
     public Scalar ValueOf(ref EventValues values) => _slot >= 0 ? values.Data(_slot) : values.Attribute(_attribute);
 
     /// <summary>
@@ -54,15 +57,16 @@ internal sealed class CompiledExpression
     private bool IsIn(Scalar value) => value.Kind switch
     {
         ScalarKind.Text or ScalarKind.Boolean => _texts.Contains(value.Text),
-        ScalarKind.Number => NumberValue.Parse(value.Text) is { } number && Array.IndexOf(_numbers, number) >= 0,
+        ScalarKind.Number => value.Number is { } number && Array.IndexOf(_numbers, number) >= 0,
         _ => false,
     };
 
     /// <summary>A text that reads as a number counts as one, since attributes are always text. Null: not comparable.</summary>
-    private int? Compare(Scalar value) =>
-        value.Kind is ScalarKind.Text or ScalarKind.Number && _numbers.Length > 0 && NumberValue.Parse(value.Text) is { } number
-            ? NumberValue.Compare(number, _numbers[0])
-            : null;
+    private int? Compare(Scalar value)
+    {
+        var read = value.Kind == ScalarKind.Text ? NumberValue.Parse(value.Text) : value.Number;
+        return read is { } number && _numbers.Length > 0 ? NumberValue.Compare(number, _numbers[0]) : null;
+    }
 
     private bool AnyText(string text, Func<string, string, bool> holds)
     {

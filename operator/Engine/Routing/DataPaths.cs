@@ -89,7 +89,7 @@ internal sealed class DataPaths
     private static Scalar ScalarOf(ref Utf8JsonReader reader) => reader.TokenType switch
     {
         JsonTokenType.String => TextOf(ref reader),
-        JsonTokenType.Number => new Scalar(ScalarKind.Number, Encoding.UTF8.GetString(reader.ValueSpan)),
+        JsonTokenType.Number => Scalar.OfNumber(Encoding.UTF8.GetString(reader.ValueSpan)),
         JsonTokenType.True => new Scalar(ScalarKind.Boolean, "true"),
         JsonTokenType.False => new Scalar(ScalarKind.Boolean, "false"),
         JsonTokenType.Null => Scalar.Absent,

@@ -13,7 +13,8 @@ internal sealed class Route
     {
         Subscription = subscription;
         _sources = anchoredBySource ? [] : [.. subscription.Filter.Sources];
-        _expressions = [.. subscription.Filter.Expressions.Select(e => new CompiledExpression(e, paths))];
+        // Attributes first: an event that they rule out need not have its data read.
+        _expressions = [.. subscription.Filter.Expressions.Select(e => new CompiledExpression(e, paths)).OrderBy(e => e.LooksIntoData)];
     }
 
     public Subscription Subscription { get; }

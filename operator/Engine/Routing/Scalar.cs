@@ -22,6 +22,11 @@ internal readonly record struct Scalar(ScalarKind Kind, string Text)
     public static readonly Scalar Absent;
     public static readonly Scalar Composite = new(ScalarKind.Composite, "");
 
+    /// <summary>The value of a <see cref="ScalarKind.Number"/>, read once for all who compare; null if it is beyond a double.</summary>
+    public NumberValue? Number { get; private init; }
+
+    public static Scalar OfNumber(string text) => new(ScalarKind.Number, text) { Number = NumberValue.Parse(text) };
+
     public static Scalar OfText(string? text) => text is null ? Absent : new Scalar(ScalarKind.Text, text);
 }
 

@@ -28,7 +28,7 @@ internal sealed class ValueIndex
         var found = value.Kind switch
         {
             ScalarKind.Text or ScalarKind.Boolean => _byText.TryGetValue(value.Text, out routes),
-            ScalarKind.Number => NumberValue.Parse(value.Text) is { } number && _byNumber.TryGetValue(number, out routes),
+            ScalarKind.Number => value.Number is { } number && _byNumber.TryGetValue(number, out routes),
             _ => false,
         };
         if (found)
