@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net.Mime;
+using System.Text;
 
 namespace WebhookOperator.Engine.Ingest;
 
@@ -21,15 +22,16 @@ internal static class AttributeRules
     {
         if (value.Length > LongestValue)
             return $"{name} is {value.Length} characters long; at most {LongestValue} are taken.";
-        foreach (var c in value)
-            if (char.IsControl(c))
-                return $"{name} contains a control character (U+{(int)c:X4}), which no attribute may have.";
+        if (value.AsSpan().ContainsAnyExceptInRange(' ', '~'))
+            foreach (var rune in value.EnumerateRunes())
+                if (Rune.IsControl(rune) || IsNoncharacter(rune.Value))
+                    return $"{name} contains U+{rune.Value:X4}; no attribute may have control characters or noncharacters.";
         return name switch
         {
             "specversion" when value != "1.0" => $"specversion is '{value}'; this API takes CloudEvents 1.0, so it must be \"1.0\".",
             "id" or "type" or "source" or "subject" or "dataschema" when value.Length == 0 => $"{name} is empty; it must be a non-empty string.",
             "source" when !IsUriReference(value) => "source is not a URI reference; examples are /sensors/17 and https://shop.example/orders.",
-            "dataschema" when !IsUriReference(value) || !Uri.TryCreate(value, UriKind.Absolute, out _) =>
+            "dataschema" when !IsUriReference(value) || value[0] == '/' || !Uri.TryCreate(value, UriKind.Absolute, out _) =>
                 "dataschema is not an absolute URI; an example is https://schemas.example/order.json.",
             "time" when !IsTimestamp(value) => $"time is '{value}'; it must be an RFC 3339 timestamp such as 2026-01-31T12:00:00Z.",
             "datacontenttype" when !IsMediaType(value) =>
@@ -82,6 +84,8 @@ internal static class AttributeRules
             return false;
         }
     }
+
+    private static bool IsNoncharacter(int value) => (value & 0xFFFE) == 0xFFFE || value is >= 0xFDD0 and <= 0xFDEF;
 
     private static bool IsUriReference(string value)
     {

@@ -105,6 +105,7 @@ internal static class CloudEventParser
             return null;
         }
         Range? data = null;
+        Range? nullData = null;
         var dataIsBase64 = false;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -118,6 +119,11 @@ internal static class CloudEventParser
             if (isData || isBase64)
             {
                 reader.Read();
+                if (reader.TokenType == JsonTokenType.Null) // As good as absent where the other one is there.
+                {
+                    nullData = isData ? (int)reader.TokenStartIndex..(int)reader.BytesConsumed : nullData;
+                    continue;
+                }
                 if (data is not null)
                 {
                     builder.Fail(isData ? "data" : "data_base64", "An event has one of data and data_base64, and that once.");
@@ -139,7 +145,7 @@ internal static class CloudEventParser
             }
         }
         reader.Read(); // Throws on anything after the object.
-        return builder.Build(EventEncoding.Structured, json, data ?? default, dataIsBase64);
+        return builder.Build(EventEncoding.Structured, json, data ?? nullData ?? default, dataIsBase64);
     }
 
     private static bool ReadAttribute(ref Utf8JsonReader reader, ref EventBuilder builder)

@@ -132,6 +132,44 @@ public sealed class CloudEventParserTests
         }, iter: 5000);
 
     [Theory]
+    [InlineData("\"data\":null", "null")]
+    [InlineData("\"data_base64\":null", "")]
+    [InlineData("\"data\":1,\"data_base64\":null", "1")]
+    [InlineData("\"data_base64\":\"AA==\",\"data\":null", "\"AA==\"")]
+    [InlineData("\"time\":\"2026-01-31T12:00:00.123456789+02:00\"", "")]
+    [InlineData("\"time\":null,\"subject\":null", "")]
+    [InlineData("\"dataschema\":\"urn:x\"", "")]
+    [InlineData("\"x\":-2147483648", "")]
+    [InlineData("\"x\":\"\"", "")]
+    [InlineData("\"data_base64\":\"A\\u0041==\"", "\"A\\u0041==\"")]
+    public void What_the_SDK_accepts_is_accepted(string members, string data)
+    {
+        var bytes = Encoding.UTF8.GetBytes($$"""{"specversion":"1.0","id":"1","source":"/s","type":"t",{{members}}}""");
+        var parsed = CloudEventParser.ParseStructured(bytes, out var fault);
+        Assert.Null(fault);
+        Assert.Equal("1", new JsonEventFormatter().DecodeStructuredModeMessage(bytes, null, null).Id);
+        Assert.Equal(data, Encoding.UTF8.GetString(parsed!.Body[parsed.DataRange].Span));
+    }
+
+    [Theory]
+    [InlineData("\"dataschema\":\"/a\"", "dataschema")]
+    [InlineData("\"dataschema\":\"a\"", "dataschema")]
+    [InlineData("\"subject\":\"\\ufffe\"", "subject")]
+    [InlineData("\"x\":\"\\ud83f\\udfff\"", "x")]
+    [InlineData("\"subject\":\"a\\u0000\"", "subject")]
+    [InlineData("\"x\":2147483648", "x")]
+    [InlineData("\"x\":1.5", "x")]
+    [InlineData("\"time\":\"2026-01-31 12:00:00Z\"", "time")]
+    [InlineData("\"datacontenttype\":\"text\"", "datacontenttype")]
+    public void What_the_SDK_of_a_receiver_would_refuse_is_refused(string member, string field)
+    {
+        var bytes = Encoding.UTF8.GetBytes($$"""{"specversion":"1.0","id":"1","source":"/s","type":"t",{{member}}}""");
+        Assert.Null(CloudEventParser.ParseStructured(bytes, out var fault));
+        Assert.Equal(field, fault!.Field);
+        Assert.ThrowsAny<Exception>(() => new JsonEventFormatter().DecodeStructuredModeMessage(bytes, null, null));
+    }
+
+    [Theory]
     [InlineData("a%20b", "a b")]
     [InlineData("\"quoted \\\" text\"", "quoted \" text")]
     [InlineData("%E2%82%AC", "€")]
