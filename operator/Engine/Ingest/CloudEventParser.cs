@@ -47,6 +47,7 @@ internal static class CloudEventParser
     {
         if (!Utf8.IsValid(json.Span))
             return new EventFault(null, "The body is not valid UTF-8.");
+        var within = true;
         try
         {
             var reader = new Utf8JsonReader(json.Span, new JsonReaderOptions { MaxDepth = DeepestJson + 1 });
@@ -62,12 +63,13 @@ internal static class CloudEventParser
                     return fault! with { Index = events.Count };
                 events.Add(e);
             }
+            within = false;
             reader.Read(); // Throws on anything after the array.
             return null;
         }
         catch (JsonException e)
         {
-            return new EventFault(null, NotJson(e), events.Count);
+            return new EventFault(null, NotJson(e), within ? events.Count : null);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Immutable;
 using System.Text.Json;
+using Microsoft.Net.Http.Headers;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store;
 
@@ -142,14 +143,18 @@ internal sealed class IngestEndpoint(ApiContext api)
             Mode? mode = contentType.Equals(Structured, StringComparison.OrdinalIgnoreCase) ? Mode.Structured
                 : contentType.Equals(Batch, StringComparison.OrdinalIgnoreCase) ? Mode.Batch
                 : null;
-            return parameters.StartsWith("charset=", StringComparison.OrdinalIgnoreCase)
-                && !parameters[8..].Trim('"').Equals("utf-8", StringComparison.OrdinalIgnoreCase) ? null : mode;
+            return parameters.IsEmpty || IsUtf8(request.ContentType!) ? mode : null;
         }
         foreach (var header in request.Headers)
             if (header.Key.StartsWith("ce-", StringComparison.OrdinalIgnoreCase))
                 return Mode.Binary;
         return null;
     }
+
+    /// <summary>Unless it says otherwise, it is.</summary>
+    private static bool IsUtf8(string contentType) =>
+        MediaTypeHeaderValue.TryParse(contentType, out var parsed)
+        && (!parsed.Charset.HasValue || parsed.Charset.AsSpan().Trim('"').Equals("utf-8", StringComparison.OrdinalIgnoreCase));
 
     private static Problem TooLarge(string what, int limit) =>
         new(StatusCodes.Status413PayloadTooLarge, $"{what} is larger than {limit} bytes; nothing was stored. Send large data by reference.");

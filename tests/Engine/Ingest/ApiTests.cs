@@ -83,6 +83,7 @@ public sealed class ApiTests : IAsyncLifetime
     [InlineData("application/json")]
     [InlineData("application/cloudevents+xml")]
     [InlineData("application/cloudevents+json; charset=iso-8859-1")]
+    [InlineData("application/cloudevents+json; profile=x; charset=\"iso-8859-1\"")]
     public async Task What_is_no_CloudEvent_is_told_how_to_send_one(string contentType)
     {
         var answer = await _operator.PostAsync(Events, "{}", contentType);

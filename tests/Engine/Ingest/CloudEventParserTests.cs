@@ -170,6 +170,17 @@ public sealed class CloudEventParserTests
     }
 
     [Theory]
+    [InlineData("[{},", 0)]
+    [InlineData("[EVENT,{", 1)]
+    [InlineData("[EVENT] x", null)]
+    [InlineData("EVENT", null)]
+    public void A_fault_in_a_batch_names_the_event_that_it_is_in(string batch, int? index)
+    {
+        var json = batch.Replace("EVENT", """{"specversion":"1.0","id":"1","source":"/s","type":"t"}""", StringComparison.Ordinal);
+        Assert.Equal(index, CloudEventParser.ParseBatch(Encoding.UTF8.GetBytes(json), [])!.Index);
+    }
+
+    [Theory]
     [InlineData("a%20b", "a b")]
     [InlineData("\"quoted \\\" text\"", "quoted \" text")]
     [InlineData("%E2%82%AC", "€")]
