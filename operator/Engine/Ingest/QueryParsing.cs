@@ -67,6 +67,10 @@ internal static class QueryParsing
         {
             return Bad(null, $"The body is not valid JSON at line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}.");
         }
+        catch (InvalidOperationException) // What JsonDocument throws for strings that are not Unicode.
+        {
+            return Bad(null, "The body holds a string that is not valid Unicode.");
+        }
     }
 
     private static Problem? Set(JsonProperty member, DateTimeOffset now, ref ReplayQuery query)
@@ -105,24 +109,41 @@ internal static class QueryParsing
         return [.. value.EnumerateArray().Select(v => v.GetString()!)];
     }
 
-    private static bool TryState(string text, out DeliveryState state) =>
-        Enum.TryParse(text, ignoreCase: true, out state) && Enum.IsDefined(state) && !char.IsAsciiDigit(text[0]);
+    /// <summary>By name alone: Enum.TryParse takes numbers, and makes one state of a list of them.</summary>
+    private static bool TryState(string text, out DeliveryState state)
+    {
+        foreach (var known in Enum.GetValues<DeliveryState>())
+            if (text.Equals(known.ToString(), StringComparison.OrdinalIgnoreCase))
+            {
+                state = known;
+                return true;
+            }
+        state = default;
+        return false;
+    }
 
-    /// <summary>An RFC 3339 time, or how long ago: a number and one of s, m, h, d.</summary>
+    /// <summary>An RFC 3339 time, or how long ago: numbers, each with one of s, m, h, d, such as 1h30m.</summary>
     private static bool TryTime(string text, DateTimeOffset now, out DateTimeOffset time)
     {
         if (AttributeRules.IsTimestamp(text))
             return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out time);
         time = now;
-        if (text.Length < 2 || !long.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var count) || count > 1_000_000_000)
-            return false;
-        var unit = text[^1] switch { 's' => 1, 'm' => 60, 'h' => 3600, 'd' => 86400, _ => 0 };
-        time = now.AddSeconds(-Math.Min(count * unit, now.ToUnixTimeSeconds()));
-        return unit > 0;
+        var seconds = 0L;
+        for (var rest = text.AsSpan(); !rest.IsEmpty;)
+        {
+            var end = rest.IndexOfAny("smhd");
+            if (end < 1 || !uint.TryParse(rest[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var count))
+                return false;
+            seconds += count * (rest[end] switch { 's' => 1L, 'm' => 60, 'h' => 3600, _ => 86400 });
+            seconds = Math.Min(seconds, now.ToUnixTimeSeconds());
+            rest = rest[(end + 1)..];
+        }
+        time = now.AddSeconds(-seconds);
+        return text.Length > 0;
     }
 
     private static string TimeFault(string text) =>
-        $"'{text}' is no time; it is an RFC 3339 time such as 2026-01-31T12:00:00Z, or how long ago, such as 90s, 15m, 24h or 7d.";
+        $"'{text}' is no time; it is an RFC 3339 time such as 2026-01-31T12:00:00Z, or how long ago, such as 90s, 15m, 1h30m or 7d.";
 
     private static Problem Bad(string? field, string detail) => new(StatusCodes.Status400BadRequest, detail) { Field = field };
 }

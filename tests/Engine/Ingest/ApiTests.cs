@@ -118,7 +118,12 @@ public sealed class ApiTests : IAsyncLifetime
     [InlineData("limit=0", "limit")]
     [InlineData("limit=501", "limit")]
     [InlineData("state=Lost", "state")]
+    [InlineData("state=delivered,dead", "state")]
+    [InlineData("state=dead&state=pending", "state")]
+    [InlineData("state=%2B2", "state")]
     [InlineData("since=yesterday", "since")]
+    [InlineData("since=1h30", "since")]
+    [InlineData("since=", "since")]
     [InlineData("continue=x", "continue")]
     [InlineData("sort=asc", "sort")]
     public async Task A_bad_parameter_is_named(string query, string field)
@@ -134,6 +139,8 @@ public sealed class ApiTests : IAsyncLifetime
     [InlineData("""{"sinse":"1h"}""", "sinse")]
     [InlineData("[]", null)]
     [InlineData("{", null)]
+    [InlineData("""{"types":["\ud800"]}""", null)]
+    [InlineData("""{"\ud800":1}""", null)]
     public async Task A_bad_replay_is_refused(string body, string? field)
     {
         var answer = await _operator.PostAsync("/v1/namespaces/acme/subscriptions/orders/replay", body);
@@ -150,7 +157,7 @@ public sealed class ApiTests : IAsyncLifetime
         do
         {
             var page = (await _operator.GetAsync(
-                $"/v1/namespaces/acme/subscriptions/orders/deliveries?limit=3&state=pending&since=1h{(next is null ? "" : $"&continue={next}")}")).Json;
+                $"/v1/namespaces/acme/subscriptions/orders/deliveries?limit=3&state=pending&since=1h30m{(next is null ? "" : $"&continue={next}")}")).Json;
             seen.AddRange(page["items"]!.AsArray().Select(item => (string)item!["cloudEventId"]!));
             next = (string?)page["continue"];
         }
