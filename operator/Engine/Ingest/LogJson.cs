@@ -1,6 +1,8 @@
+using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
+using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Store;
 
 namespace WebhookOperator.Engine.Ingest;
@@ -74,12 +76,13 @@ internal static class LogJson
         writer.WriteEndObject();
     }
 
-    /// <summary>As text where it is text; a character that was cut at the end is left out.</summary>
+    /// <summary>As text where it is text; a character that was cut where the record ends is left out.</summary>
     private static void WriteResponse(Utf8JsonWriter writer, ReadOnlySpan<byte> response)
     {
         var text = response;
-        for (var cut = 0; cut < 3 && !Utf8.IsValid(text) && text.Length > 0; cut++)
-            text = text[..^1];
+        if (response.Length == Sender.KeptBytes
+            && Rune.DecodeLastFromUtf8(response, out _, out var begun) == OperationStatus.NeedMoreData)
+            text = response[..^begun];
         if (Utf8.IsValid(text) && !text.Contains((byte)0))
             writer.WriteString("response", Encoding.UTF8.GetString(text));
         else
