@@ -60,6 +60,10 @@ internal sealed record ApiContext(
             Logger.ApiStoreUnavailable(context.Request.Path, e.Message);
             await StoreUnavailable.WriteAsync(context);
         }
+        catch (Exception e) when (!context.Response.HasStarted && RequestBody.ProblemOf(e) is not null)
+        {
+            await RequestBody.ProblemOf(e)!.WriteAsync(context);
+        }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             // The caller has gone; nobody is left to answer.

@@ -76,9 +76,9 @@ internal sealed class IngestEndpoint(ApiContext api)
         {
             body = await RequestBody.ReadAsync(context.Request, limit);
         }
-        catch (Exception e) when (e is BadHttpRequestException or EndOfStreamException)
+        catch (Exception e) when (RequestBody.ProblemOf(e) is not null)
         {
-            return new Problem(StatusCodes.Status400BadRequest, "The body broke off before its end; nothing was stored.");
+            return RequestBody.ProblemOf(e);
         }
         if (body is null)
             return TooLarge(mode == Mode.Batch ? "The batch" : "The event", limit);

@@ -14,6 +14,16 @@ internal static class RequestBody
         _ => ReadUnknownAsync(request, limit),
     };
 
+    /// <summary>What to answer where reading threw; null if it is no fault of the caller.</summary>
+    public static Problem? ProblemOf(Exception e) => e switch
+    {
+        BadHttpRequestException { StatusCode: StatusCodes.Status408RequestTimeout } =>
+            new Problem(StatusCodes.Status408RequestTimeout, "The body came too slowly; nothing was stored."),
+        BadHttpRequestException or EndOfStreamException =>
+            new Problem(StatusCodes.Status400BadRequest, "The body broke off before its end; nothing was stored."),
+        _ => null,
+    };
+
     private static async ValueTask<byte[]?> ReadKnownAsync(HttpRequest request, int length)
     {
         var body = GC.AllocateUninitializedArray<byte>(length);

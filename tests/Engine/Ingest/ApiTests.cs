@@ -192,6 +192,44 @@ public sealed class ApiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_body_that_stops_coming_is_answered_and_leaves_nothing_behind()
+    {
+        string[] paths = [Events, "/v1/namespaces/acme/subscriptions/orders/replay"];
+        foreach (var answer in await Task.WhenAll(paths.Select(StallAsync)))
+        {
+            Assert.StartsWith("HTTP/1.1 408", answer);
+            Assert.Contains("The body came too slowly", answer);
+        }
+        Assert.Empty((await LogAsync()).AsArray());
+    }
+
+    /// <summary>Sends one byte of a body of 200, and reads to the end of what comes back.</summary>
+    private async Task<string> StallAsync(string path)
+    {
+        using var client = new TcpClient();
+        await client.ConnectAsync(_operator.Api.Host, _operator.Api.Port);
+        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(
+            $"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {Structured}\r\nContent-Length: 200\r\n\r\n{{"));
+        using var reader = new StreamReader(client.GetStream());
+        return await reader.ReadToEndAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Theory]
+    [InlineData("HEAD", Events, 405)]
+    [InlineData("OPTIONS", Events, 405)]
+    [InlineData("PUT", Events, 405)]
+    [InlineData("DELETE", "/v1/namespaces/acme/subscriptions/orders", 405)]
+    [InlineData("GET", "/v1/namespaces/acme/subscriptions/orders/replay", 405)]
+    [InlineData("POST", "/v1/namespaces/acme/deliveries", 404)]
+    public async Task Other_methods_are_told_what_is_taken(string method, string path, int status)
+    {
+        var answer = await _operator.SendAsync(new HttpRequestMessage(new HttpMethod(method), new Uri(_operator.Api, path)));
+        Assert.Equal((status, "application/problem+json"), (answer.Status, answer.ContentType));
+        if (method != "HEAD")
+            Assert.Equal(status, (int)answer.Json["status"]!);
+    }
+
+    [Fact]
     public async Task A_chunked_body_is_read_up_to_the_limit()
     {
         var small = new HttpRequestMessage(HttpMethod.Post, new Uri(_operator.Api, Events))
