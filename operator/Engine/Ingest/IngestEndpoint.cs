@@ -21,7 +21,7 @@ internal sealed class IngestEndpoint(ApiContext api)
         $"Send a CloudEvent 1.0: as {Structured}, as a batch in {Batch}, or in binary mode with the attributes as headers "
         + "(ce-specversion, ce-id, ce-source, ce-type) and any Content-Type.");
 
-    private readonly IngestResults _results = new(api.Instruments);
+    private readonly IngestResults _results = new(api.Instruments, api.Routes);
 
     private enum Mode { Binary, Structured, Batch }
 

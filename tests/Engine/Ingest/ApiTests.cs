@@ -230,6 +230,14 @@ public sealed class ApiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Every_result_counts_from_zero_for_each_namespace_that_exists()
+    {
+        Assert.Contains("webhook_events_received_total{namespace=\"acme\",result=\"too_large\"} 0", await _operator.ScrapeAsync());
+        await _operator.PostAsync(Events, "{}", Structured);
+        Assert.Contains("webhook_events_received_total{namespace=\"acme\",result=\"malformed\"} 1", await _operator.ScrapeAsync());
+    }
+
+    [Fact]
     public async Task A_chunked_body_is_read_up_to_the_limit()
     {
         var small = new HttpRequestMessage(HttpMethod.Post, new Uri(_operator.Api, Events))
