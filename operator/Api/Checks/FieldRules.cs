@@ -1,16 +1,11 @@
 using System.Text.RegularExpressions;
+using WebhookOperator.Engine.Http;
 
 namespace WebhookOperator.Api.Checks;
 
 /// <summary>Rules that fields of several places share. Absent fields break none.</summary>
 internal static partial class FieldRules
 {
-    private static readonly HashSet<string> ReservedHeaders = new(StringComparer.OrdinalIgnoreCase)
-    {
-        "connection", "content-encoding", "content-length", "content-type", "expect", "host", "keep-alive",
-        "proxy-connection", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent",
-    };
-
     /// <summary>The bounds are written as the resource would write them, such as <c>1s</c>.</summary>
     public static void CheckDuration(
         this List<FieldFault> faults, string field, string? value, string minimum, string maximum, string example)
@@ -39,8 +34,7 @@ internal static partial class FieldRules
     {
         if (name is null)
             return;
-        if (ReservedHeaders.Contains(name) || name.StartsWith("webhook-", StringComparison.OrdinalIgnoreCase)
-            || name.StartsWith("ce-", StringComparison.OrdinalIgnoreCase))
+        if (ReservedHeaders.Contains(name))
             faults.Add(new(field,
                 "must be a header of your own; webhook-*, ce-*, content-type, user-agent, traceparent and those of "
                 + "the connection are set by the operator"));

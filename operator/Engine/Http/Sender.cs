@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Collections.Frozen;
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
@@ -20,13 +19,6 @@ internal sealed class Sender : IDisposable
 
     /// <summary>A connection is made anew after this long, so that a change of DNS is followed.</summary>
     private static readonly TimeSpan ConnectionLifetime = TimeSpan.FromMinutes(5);
-
-    /// <summary>Set by the sender or by HTTP itself; a subscription's own headers can't change them.</summary>
-    private static readonly FrozenSet<string> Reserved = new[]
-    {
-        "webhook-id", "webhook-timestamp", "webhook-signature", "user-agent", "traceparent", "tracestate", "host", "content-type",
-        "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect",
-    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Visible ASCII, space and tab (RFC 9110, section 5.5).</summary>
     private static readonly SearchValues<char> Sendable = SearchValues.Create(
@@ -136,13 +128,10 @@ internal sealed class Sender : IDisposable
             if (name is "traceparent" or "tracestate" && IsSendable(value))
                 headers.TryAddWithoutValidation(name, value);
         foreach (var (name, value) in endpoint.Headers)
-            if (!IsReserved(name) && !headers.TryAddWithoutValidation(name, value))
+            if (!ReservedHeaders.Contains(name) && !headers.TryAddWithoutValidation(name, value))
                 request.Content.Headers.TryAddWithoutValidation(name, value);
         return request;
     }
-
-    private static bool IsReserved(string header) =>
-        Reserved.Contains(header) || header.StartsWith("ce-", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>
     /// A value with a line break would add lines to the request; the event's content type and the subscription's
