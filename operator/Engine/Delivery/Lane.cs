@@ -70,7 +70,7 @@ internal sealed class Lane : IDisposable
             return;
         _pending = backlog.Pending;
         _oldestPending = backlog.OldestPendingTime;
-        _window.LookAgain();
+        _window.Expect(backlog.NextDueTime);
         context.AddPending(_pending);
     }
 

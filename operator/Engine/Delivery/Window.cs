@@ -57,8 +57,11 @@ internal sealed class Window(WindowBudget budget)
         Forget(delivery);
         if (Reading)
             _settledDuringRead.Add(delivery.Id);
-        _nextDue = Earlier(_nextDue, due);
+        Expect(due);
     }
+
+    /// <summary>A delivery in the store becomes due then; null for none.</summary>
+    public void Expect(DateTimeOffset? due) => _nextDue = Earlier(_nextDue, due);
 
     /// <summary>Not sent: it is read again from the store, after a pause.</summary>
     public void Return(PendingDelivery delivery, DateTimeOffset notBefore)
@@ -100,7 +103,7 @@ internal sealed class Window(WindowBudget budget)
             _ready.Enqueue(delivery);
         }
         _more |= read.More;
-        _nextDue = Earlier(_nextDue, read.NextDueTime);
+        Expect(read.NextDueTime);
         EndRead();
     }
 
