@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using WebhookOperator.Engine.Routing;
 
 namespace WebhookOperator.Cli;
 
@@ -60,7 +61,7 @@ internal static class CloudEventRequest
                 json["data_base64"] = Convert.ToBase64String(e.Data);
         }
         var content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(json));
-        content.Headers.ContentType = new MediaTypeHeaderValue("application/cloudevents+json", "utf-8");
+        content.Headers.ContentType = new MediaTypeHeaderValue(MediaType.CloudEvent, "utf-8");
         return new HttpRequestMessage(HttpMethod.Post, path) { Content = content };
     }
 

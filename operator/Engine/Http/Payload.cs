@@ -18,7 +18,6 @@ namespace WebhookOperator.Engine.Http;
 /// <param name="Headers">The <c>ce-*</c> headers of binary mode; else empty.</param>
 internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? ContentType, IReadOnlyList<KeyValuePair<string, string>> Headers)
 {
-    private const string CloudEventsJson = "application/cloudevents+json";
     private const string Json = "application/json";
 
     /// <summary>False where the event's data can't be read: a JSON string that stands for no text, or for no base64.</summary>
@@ -53,7 +52,7 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
     };
 
     private static Payload Structured(Event e) => new(
-        e.Encoding == EventEncoding.Structured ? e.Body : Write(writer => WriteEnvelope(writer, e)), CloudEventsJson, []);
+        e.Encoding == EventEncoding.Structured ? e.Body : Write(writer => WriteEnvelope(writer, e)), MediaType.CloudEvent, []);
 
     private static Payload DataAlone(Event e)
     {

@@ -12,10 +12,7 @@ internal static class AttributeRules
 
     public const int MostExtensions = 64;
 
-    private static readonly string[] TimeFormats =
-    [
-        "yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", "yyyy-MM-dd't'HH:mm:ssK", "yyyy-MM-dd't'HH:mm:ss.FFFFFFFK",
-    ];
+    private static readonly string[] TimeFormats = ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"];
 
     /// <summary>Null if the attribute may have that value.</summary>
     public static string? FaultOf(string name, string value)
@@ -55,10 +52,10 @@ internal static class AttributeRules
         value.Length >= 20
         && (value[^1] is 'Z' or 'z' || value[^6] is '+' or '-')
         && DateTimeOffset.TryParseExact(
-            TrimFraction(value), TimeFormats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _);
+            Normalize(value), TimeFormats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _);
 
-    /// <summary>.NET reads seven digits of a second's fraction; RFC 3339 allows any number.</summary>
-    private static string TrimFraction(string value)
+    /// <summary>RFC 3339 allows t and z, and any number of digits in a second's fraction; .NET reads T, Z and seven.</summary>
+    private static string Normalize(string value)
     {
         var upper = value.ToUpperInvariant();
         var dot = upper.IndexOf('.', StringComparison.Ordinal);

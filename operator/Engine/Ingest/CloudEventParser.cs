@@ -14,29 +14,16 @@ namespace WebhookOperator.Engine.Ingest;
 internal static class CloudEventParser
 {
     private const int DeepestJson = 64;
+    private static readonly EventFault NotUtf8 = new(null, "The body is not valid UTF-8.");
     private static readonly JsonReaderOptions ReaderOptions = new() { MaxDepth = DeepestJson };
 
     /// <summary>CloudEvents JSON format 1.0.2, section 3: one event as an object.</summary>
     public static Event? ParseStructured(ReadOnlyMemory<byte> json, out EventFault? fault)
     {
-        var builder = new EventBuilder();
-        Event? result = null;
-        if (!Utf8.IsValid(json.Span))
-            builder.Fail(null, "The body is not valid UTF-8.");
-        else
-        {
-            try
-            {
-                var reader = new Utf8JsonReader(json.Span, ReaderOptions);
-                result = ReadObject(ref reader, json, ref builder);
-            }
-            catch (JsonException e)
-            {
-                builder.Fail(null, NotJson(e));
-            }
-        }
-        fault = builder.Fault;
-        return fault is null ? result : null;
+        if (Utf8.IsValid(json.Span))
+            return ParseObject(json, out fault);
+        fault = NotUtf8;
+        return null;
     }
 
     /// <summary>CloudEvents JSON format 1.0.2, section 4: an array of events. All or none.</summary>
@@ -46,20 +33,20 @@ internal static class CloudEventParser
     public static EventFault? ParseBatch(ReadOnlyMemory<byte> json, List<Event> events)
     {
         if (!Utf8.IsValid(json.Span))
-            return new EventFault(null, "The body is not valid UTF-8.");
+            return NotUtf8;
         var within = true;
         try
         {
             var reader = new Utf8JsonReader(json.Span, new JsonReaderOptions { MaxDepth = DeepestJson + 1 });
             reader.Read();
             if (reader.TokenType != JsonTokenType.StartArray)
-                return new EventFault(null, "A batch is a JSON array of CloudEvents; send a single event as application/cloudevents+json.");
+                return new EventFault(null, $"A batch is a JSON array of CloudEvents; send a single event as {MediaType.CloudEvent}.");
             while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
             {
                 var start = (int)reader.TokenStartIndex;
                 reader.Skip();
                 var slice = json[start..(int)reader.BytesConsumed];
-                if (ParseStructured(slice, out var fault) is not { } e)
+                if (ParseObject(slice, out var fault) is not { } e)
                     return fault! with { Index = events.Count };
                 events.Add(e);
             }
@@ -96,6 +83,24 @@ internal static class CloudEventParser
         var result = ok ? builder.Build(EventEncoding.Binary, body, .., dataIsBase64: false) : null;
         fault = builder.Fault;
         return result;
+    }
+
+    /// <param name="json">Valid UTF-8.</param>
+    private static Event? ParseObject(ReadOnlyMemory<byte> json, out EventFault? fault)
+    {
+        var builder = new EventBuilder();
+        Event? result = null;
+        try
+        {
+            var reader = new Utf8JsonReader(json.Span, ReaderOptions);
+            result = ReadObject(ref reader, json, ref builder);
+        }
+        catch (JsonException e)
+        {
+            builder.Fail(null, NotJson(e));
+        }
+        fault = builder.Fault;
+        return fault is null ? result : null;
     }
 
     private static Event? ReadObject(ref Utf8JsonReader reader, ReadOnlyMemory<byte> json, ref EventBuilder builder)
@@ -238,7 +243,7 @@ internal static class CloudEventParser
     private static string Kind(JsonTokenType token) => token switch
     {
         JsonTokenType.StartObject => "an object",
-        JsonTokenType.StartArray => "an array; send a batch as application/cloudevents-batch+json",
+        JsonTokenType.StartArray => $"an array; send a batch as {MediaType.CloudEventBatch}",
         JsonTokenType.String => "a string",
         JsonTokenType.Number => "a number",
         JsonTokenType.True or JsonTokenType.False => "a boolean",

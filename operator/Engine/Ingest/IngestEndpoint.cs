@@ -13,12 +13,10 @@ namespace WebhookOperator.Engine.Ingest;
 /// </summary>
 internal sealed class IngestEndpoint(ApiContext api)
 {
-    private const string Structured = "application/cloudevents+json";
-    private const string Batch = "application/cloudevents-batch+json";
     private static readonly TimeSpan BacklogRetry = TimeSpan.FromSeconds(30);
 
     private static readonly Problem Unsupported = new(StatusCodes.Status415UnsupportedMediaType,
-        $"Send a CloudEvent 1.0: as {Structured}, as a batch in {Batch}, or in binary mode with the attributes as headers "
+        $"Send a CloudEvent 1.0: as {MediaType.CloudEvent}, as a batch in {MediaType.CloudEventBatch}, or in binary mode with the attributes as headers "
         + "(ce-specversion, ce-id, ce-source, ce-type) and any Content-Type.");
 
     private readonly IngestResults _results = new(api.Instruments, api.Routes);
@@ -140,8 +138,8 @@ internal sealed class IngestEndpoint(ApiContext api)
         contentType = (end < 0 ? contentType : contentType[..end]).Trim();
         if (contentType.StartsWith("application/cloudevents", StringComparison.OrdinalIgnoreCase))
         {
-            Mode? mode = contentType.Equals(Structured, StringComparison.OrdinalIgnoreCase) ? Mode.Structured
-                : contentType.Equals(Batch, StringComparison.OrdinalIgnoreCase) ? Mode.Batch
+            Mode? mode = contentType.Equals(MediaType.CloudEvent, StringComparison.OrdinalIgnoreCase) ? Mode.Structured
+                : contentType.Equals(MediaType.CloudEventBatch, StringComparison.OrdinalIgnoreCase) ? Mode.Batch
                 : null;
             return parameters.IsEmpty || IsUtf8(request.ContentType!) ? mode : null;
         }
