@@ -54,14 +54,17 @@ internal static class Signer
     {
         Span<byte> signature = stackalloc byte[64];
         Span<byte> text = stackalloc byte[Base64.GetMaxEncodedToUtf8Length(64)];
+        var version = "v1a";
         if (key.Algorithm == SigningAlgorithm.HmacSha256)
         {
+            version = "v1";
             signature = signature[..HMACSHA256.HashData(key.Material.Span, content, signature)];
-            Base64.EncodeToUtf8(signature, text, out _, out var written);
-            return $"v1,{Encoding.ASCII.GetString(text[..written])}";
         }
-        SignatureAlgorithm.Ed25519.Sign(key.PrivateKey!, content, signature);
+        else
+        {
+            SignatureAlgorithm.Ed25519.Sign(key.PrivateKey!, content, signature);
+        }
         Base64.EncodeToUtf8(signature, text, out _, out var length);
-        return $"v1a,{Encoding.ASCII.GetString(text[..length])}";
+        return $"{version},{Encoding.ASCII.GetString(text[..length])}";
     }
 }

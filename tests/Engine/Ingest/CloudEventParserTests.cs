@@ -7,6 +7,7 @@ using CsCheck;
 using Microsoft.AspNetCore.Http;
 using WebhookOperator.Engine.Ingest;
 using WebhookOperator.Engine.Routing;
+using static WebhookOperator.Tests.Testing.Generators;
 
 namespace WebhookOperator.Tests.Engine.Ingest;
 
@@ -238,6 +239,4 @@ public sealed class CloudEventParserTests
             headers[name] = value;
         return headers;
     }
-
-    private static Gen<T> OneOf<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);
 }

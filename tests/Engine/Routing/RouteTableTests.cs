@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using CsCheck;
 using WebhookOperator.Engine.Routing;
+using static WebhookOperator.Tests.Testing.Generators;
 
 namespace WebhookOperator.Tests.Engine.Routing;
 
@@ -150,8 +151,6 @@ public sealed class RouteTableTests
         };
         Assert.Equal(there, Matches(new MatchExpression("data.a", MatchOperator.Exists, []), e));
     }
-
-    private static Gen<T> OneOf<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);
 
     private static bool Matches(MatchExpression expression, Event e)
     {
