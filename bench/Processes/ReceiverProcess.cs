@@ -17,6 +17,9 @@ internal sealed class ReceiverProcess : IAsyncDisposable
     /// <summary>Arrivals here are counted, and timed where the body has a stamp.</summary>
     public Uri Hook => new(Url, ReceiverProgram.HookPath);
 
+    /// <summary>Of this process, which sends, and of the receiver together.</summary>
+    public TimeSpan ProcessorTimeOfEnds => Environment.CpuUsage.TotalTime + Process.ProcessorTime;
+
     /// <param name="http">For questions to it.</param>
     /// <param name="signingKey">With which it checks signatures.</param>
     public static async Task<ReceiverProcess> StartAsync(HttpMessageInvoker http, string signingKey)
@@ -28,9 +31,7 @@ internal sealed class ReceiverProcess : IAsyncDisposable
     /// <summary>Forgets what has arrived; what was stamped before this call is not timed any more.</summary>
     public async Task ResetAsync(CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Url, ReceiverProgram.ResetPath));
-        using var response = await _http.SendAsync(request, cancellation);
-        response.EnsureSuccessStatusCode();
+        using var response = await AskAsync(HttpMethod.Post, ReceiverProgram.ResetPath, cancellation);
     }
 
     public Task<Progress> ProgressAsync(CancellationToken cancellation) => GetAsync<Progress>(ReceiverProgram.ProgressPath, cancellation);
@@ -41,8 +42,20 @@ internal sealed class ReceiverProcess : IAsyncDisposable
 
     private async Task<T> GetAsync<T>(string path, CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(Url, path));
-        using var response = await _http.SendAsync(request, cancellation);
-        return (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<T>(cancellation))!;
+        using var response = await AskAsync(HttpMethod.Get, path, cancellation);
+        return (await response.Content.ReadFromJsonAsync<T>(cancellation))!;
+    }
+
+    private async Task<HttpResponseMessage> AskAsync(HttpMethod method, string path, CancellationToken cancellation)
+    {
+        try
+        {
+            using var request = new HttpRequestMessage(method, new Uri(Url, path));
+            return (await _http.SendAsync(request, cancellation)).EnsureSuccessStatusCode();
+        }
+        catch (HttpRequestException) when (Process.HasExited)
+        {
+            throw new InvalidOperationException($"The receiver ended:\n{Process.Output}");
+        }
     }
 }

@@ -19,8 +19,8 @@ internal static class Load
         cancellation.ThrowIfCancellationRequested();
     }
 
-    /// <summary>Sends for a time, and tells how many requests a second were answered.</summary>
-    public static async Task<double> TimeAsync(int workers, TimeSpan duration, Func<Task> send, CancellationToken cancellation)
+    /// <summary>Sends for a time, and tells how many requests were answered, in all and a second.</summary>
+    public static async Task<(long Answered, double Rate)> TimeAsync(int workers, TimeSpan duration, Func<Task> send, CancellationToken cancellation)
     {
         var answered = 0L;
         var clock = Stopwatch.StartNew();
@@ -33,7 +33,7 @@ internal static class Load
             }
         }, cancellation)));
         cancellation.ThrowIfCancellationRequested();
-        return answered / clock.Elapsed.TotalSeconds;
+        return (answered, answered / clock.Elapsed.TotalSeconds);
     }
 
     /// <summary>

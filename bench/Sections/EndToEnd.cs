@@ -6,8 +6,9 @@ using WebhookOperator.Bench.Receiving;
 namespace WebhookOperator.Bench.Sections;
 
 /// <param name="Rate">Events a second, from the first publish until all were received and settled.</param>
-/// <param name="OperatorMicroseconds">Processor time that the operator spent on each event.</param>
-internal sealed record EndToEndRound(double Rate, double OperatorMicroseconds);
+/// <param name="Operator">Processor time that the operator spent on each event.</param>
+/// <param name="Ends">The same, of the publisher and the receiver together.</param>
+internal sealed record EndToEndRound(double Rate, TimeSpan Operator, TimeSpan Ends);
 
 /// <summary>An operator with one subscription, whose receiver is the bench's own, and rounds of events through it.</summary>
 internal sealed class EndToEnd : IAsyncDisposable
@@ -64,7 +65,7 @@ internal sealed class EndToEnd : IAsyncDisposable
     {
         await Receiver.ResetAsync(cancellation);
         var (accepted, idSum) = (Publisher.Accepted, Publisher.IdSum);
-        var (processor, clock) = (Operator.Process.ProcessorTime, Stopwatch.StartNew());
+        var (own, ends, clock) = (Operator.Process.ProcessorTime, Receiver.ProcessorTimeOfEnds, Stopwatch.StartNew());
         var perRequest = Publisher.EventsPerRequest(mode);
         await Load.CountAsync(
             Workbench.Workers, (events + perRequest - 1) / perRequest, () => Publisher.PublishAsync(mode, cancellation), cancellation);
@@ -73,12 +74,12 @@ internal sealed class EndToEnd : IAsyncDisposable
         while (await Operator.PendingAsync(cancellation) > 0)
             await Task.Delay(Arrival.Poll, TimeProvider.System, cancellation);
         var elapsed = clock.Elapsed;
-        processor = Operator.Process.ProcessorTime - processor;
+        (own, ends) = (Operator.Process.ProcessorTime - own, Receiver.ProcessorTimeOfEnds - ends);
         if (progress.IdSum != unchecked(Publisher.IdSum - idSum))
             throw new InvalidOperationException("What arrived is not what was accepted: the ids differ.");
         if (progress.BadSignatures > 0)
             throw new InvalidOperationException($"{progress.BadSignatures} requests were signed wrongly or not at all.");
-        return new EndToEndRound(accepted / elapsed.TotalSeconds, processor.TotalMicroseconds / accepted);
+        return new EndToEndRound(accepted / elapsed.TotalSeconds, own / accepted, ends / accepted);
     }
 
     /// <summary>Waits until so many distinct events have arrived since the receiver's last reset.</summary>
