@@ -65,9 +65,9 @@ internal static class Match
             matches.Clear();
             var start = Stopwatch.GetTimestamp();
             match(matches);
-            var elapsed = Stopwatch.GetElapsedTime(start);
+            var elapsed = Stopwatch.GetTimestamp() - start;
             if (clock.Elapsed >= warmUp)
-                times.Add(elapsed.TotalMicroseconds);
+                times.Add(elapsed * 1e6 / Stopwatch.Frequency);
         }
         return Sample.Median(times);
     }
