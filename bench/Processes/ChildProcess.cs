@@ -43,8 +43,16 @@ internal sealed class ChildProcess : IAsyncDisposable
     /// <summary>Fails if the program ends without a line.</summary>
     public Task<string> FirstLine => _firstLine.Task;
 
-    /// <summary>The newest lines of both streams.</summary>
-    public string Output => string.Join('\n', _output);
+    /// <summary>The newest lines of both streams; of a program that has ended, to its last word.</summary>
+    public string Output
+    {
+        get
+        {
+            if (HasExited)
+                _process.WaitForExit();
+            return string.Join('\n', _output);
+        }
+    }
 
     /// <summary>User and system time of all its threads so far.</summary>
     public TimeSpan ProcessorTime
