@@ -28,4 +28,7 @@ internal sealed record Figure(string Name, string Measured, string Limit = "", s
         };
         return unit.Length == 0 ? number : $"{number} {unit}";
     }
+
+    /// <summary>From the lowest to the highest.</summary>
+    public static string Spread(IReadOnlyCollection<double> values) => $"{Text(values.Min())} to {Text(values.Max())}";
 }

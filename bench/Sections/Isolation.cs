@@ -38,21 +38,22 @@ internal static class Isolation
         }
 
         var (without, with) = (new List<Latencies>(), new List<Latencies>());
-        for (var i = 0; i < (bench.Quick ? 1 : 3); i++)
+        for (var i = 0; i < (bench.Quick ? 2 : 10); i++)
         {
             without.Add(await MeasureAsync(noneSickPublisher, noneSick));
             with.Add(await MeasureAsync(someSickPublisher, someSick));
         }
+        var (p99Without, p99With) = (without.Select(l => l.P99).ToList(), with.Select(l => l.P99).ToList());
         return
         [
             Figure.AtMost(
-                "p99 of the healthy, some sick ÷ none sick", Median(with, l => l.P99) / Median(without, l => l.P99), Wanted,
-                $"none sick {Figure.Text(Median(without, l => l.P99), "ms")}"),
-            new("p99 of the healthy, some sick", Figure.Text(Median(with, l => l.P99), "ms"),
-                $"{Figure.Text(with.Min(l => l.P99))} to {Figure.Text(with.Max(l => l.P99))}"),
-            new("p50 of the healthy, some sick", Figure.Text(Median(with, l => l.P50), "ms"),
-                $"none sick {Figure.Text(Median(without, l => l.P50), "ms")}"),
-            new("load", Figure.Text(rate, "events/s")),
+                "p99 of the healthy, some sick ÷ none sick", Sample.Median(p99With) / Sample.Median(p99Without), Wanted,
+                $"none sick {Figure.Text(Sample.Median(p99Without), "ms")}"),
+            new("  p99, some sick", Figure.Text(Sample.Median(p99With), "ms"), Figure.Spread(p99With)),
+            new("  p99, none sick", Figure.Text(Sample.Median(p99Without), "ms"), Figure.Spread(p99Without)),
+            new("  p50, some sick", Figure.Text(Sample.Median(with.Select(l => l.P50)), "ms"),
+                $"none sick {Figure.Text(Sample.Median(without.Select(l => l.P50)), "ms")}"),
+            new("  load", Figure.Text(rate, "events/s")),
         ];
 
         Task<OperatorProcess> StartAsync(Func<int, string?> path, Uri url) => bench.StartOperatorAsync(
@@ -73,13 +74,11 @@ internal static class Isolation
         async Task<Latencies> MeasureAsync(Publisher publisher, OperatorProcess @operator)
         {
             await receiver.ResetAsync(cancellation);
-            var sent = await Pace(publisher, bench.Seconds(8, 3));
+            var sent = await Pace(publisher, bench.Seconds(2.5, 1.5));
             var toTheHealthy = sent / Subscriptions * Well + Math.Min(Well, sent % Subscriptions);
             await Arrival.OfAsync(receiver, @operator, toTheHealthy, cancellation);
             return await receiver.LatenciesAsync(cancellation);
         }
-
-        static double Median(List<Latencies> rounds, Func<Latencies, double> of) => Sample.Median(rounds.Select(of));
     }
 
     private static string TypeOf(int subscription) => $"bench.t{subscription}";

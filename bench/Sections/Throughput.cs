@@ -48,11 +48,11 @@ internal static class Throughput
             var rate = Sample.Median(rounds[mode].Select(r => r.Rate));
             figures.Add(Figure.AtLeast($"{name} ÷ bare loop", rate / limit, wanted, Figure.Text(limit, "POST/s")));
         }
-        figures.Add(new Figure("bare loop", Figure.Text(limit, "POST/s"), Spread(bareRounds.Select(r => r.Rate))));
+        figures.Add(new Figure("bare loop", Figure.Text(limit, "POST/s"), Figure.Spread([.. bareRounds.Select(r => r.Rate)])));
         foreach (var (mode, name, _) in Modes)
         {
             figures.Add(new Figure(
-                name, Figure.Text(Sample.Median(rounds[mode].Select(r => r.Rate)), "events/s"), Spread(rounds[mode].Select(r => r.Rate))));
+                name, Figure.Text(Sample.Median(rounds[mode].Select(r => r.Rate)), "events/s"), Figure.Spread([.. rounds[mode].Select(r => r.Rate)])));
             var (own, ends) = (rounds[mode].Select(r => r.Operator.TotalMicroseconds), rounds[mode].Select(r => r.Ends.TotalMicroseconds));
             figures.Add(new Figure(
                 "  processor time", $"{Figure.Text(Sample.Median(own))} + {Figure.Text(Sample.Median(ends))} µs an event",
@@ -66,7 +66,5 @@ internal static class Throughput
             var (posts, rate) = await Load.TimeAsync(Workbench.Workers, bareTime, () => bare.PostAsync(cancellation), cancellation);
             return (rate, (path.Receiver.ProcessorTimeOfEnds - before) / posts);
         }
-
-        static string Spread(IEnumerable<double> values) => $"{Figure.Text(values.Min())} to {Figure.Text(values.Max())}";
     }
 }
