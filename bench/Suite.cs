@@ -23,6 +23,7 @@ internal static class Suite
             foreach (var section in options.Sections)
             {
                 await Console.Error.WriteLineAsync($"{clock.Elapsed:mm\\:ss} {section.Name}: {section.Purpose}");
+                var others = Machine.WatchOthers();
                 try
                 {
                     foreach (var figure in await section.RunAsync(bench, cancellation))
@@ -37,6 +38,7 @@ internal static class Suite
                     table.Add(section.Name, new Figure("could not run", e.Message.Split('\n')[0]));
                     faults++;
                 }
+                table.Add(section.Name, new Figure("  other programs meanwhile", Figure.Text(others(), "% of the processors")));
             }
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
