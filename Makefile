@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 QUIET = --nologo --verbosity quiet
 NODE_PROJECTS = $(dir $(shell find tests bench -name package.json -not -path '*/node_modules/*' 2>/dev/null))
 
-.PHONY: run build test bench lint clean sdk node
+.PHONY: run build test bench lint clean sdk node tools
 
 # The demo: the operator, receivers good and bad, and sample events in one process; about 20 seconds.
 run: build
@@ -17,7 +17,7 @@ run: build
 build: sdk
 	@dotnet publish operator --configuration Release --output bin $(QUIET)
 
-test: sdk node
+test: sdk node tools
 	@dotnet build tests --configuration Release $(QUIET)
 	@dotnet test --project tests --configuration Release --no-build --no-progress \
 		--results-directory TestResults --report-xunit-trx --report-xunit-trx-filename tests.trx
@@ -37,3 +37,7 @@ sdk:
 # Receivers in the tests run libraries of others, from npm.
 node:
 	@hack/need-node.sh $(NODE_PROJECTS)
+
+# helm and kubectl, for the tests of the chart and of the CRDs.
+tools:
+	@hack/need-kubectl.sh >/dev/null
