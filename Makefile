@@ -1,4 +1,5 @@
-# Everything from a fresh checkout: make run, make test. Needs the .NET 10 SDK; make test also needs Node.js.
+# Everything from a fresh checkout: make run, make test. Needs the .NET 10 SDK; make test also needs Node.js,
+# and a real Kubernetes API server, which hack/control-plane.sh sees to.
 
 # So that bin/webhook-operator starts wherever the SDK is installed.
 export DOTNET_ROOT ?= $(patsubst %/,%,$(dir $(realpath $(shell command -v dotnet))))
@@ -8,7 +9,7 @@ export DOTNET_NOLOGO = 1
 QUIET = --nologo --verbosity quiet
 NODE_PROJECTS = $(dir $(shell find tests bench -name package.json -not -path '*/node_modules/*' 2>/dev/null))
 
-.PHONY: run build test bench lint clean sdk node tools
+.PHONY: run build test bench lint clean sdk node tools control-plane
 
 # The demo: the operator, receivers good and bad, and sample events in one process; about 20 seconds.
 run: build
@@ -17,7 +18,7 @@ run: build
 build: sdk
 	@dotnet publish operator --configuration Release --output bin $(QUIET)
 
-test: sdk node tools
+test: sdk node tools control-plane
 	@dotnet build tests --configuration Release $(QUIET)
 	@dotnet test --project tests --configuration Release --no-build --no-progress \
 		--results-directory TestResults --report-xunit-trx --report-xunit-trx-filename tests.trx
@@ -41,3 +42,7 @@ node:
 # helm and kubectl, for the tests of the chart and of the CRDs.
 tools:
 	@hack/need-kubectl.sh >/dev/null
+
+# A real Kubernetes API server and etcd, kept in a cache outside of the tree.
+control-plane:
+	@hack/control-plane.sh >/dev/null
