@@ -9,7 +9,7 @@ export DOTNET_NOLOGO = 1
 QUIET = --nologo --verbosity quiet
 NODE_PROJECTS = $(dir $(shell find tests bench -name package.json -not -path '*/node_modules/*' 2>/dev/null))
 
-.PHONY: run build test bench lint clean sdk node tools control-plane
+.PHONY: run build test bench docs lint clean sdk node tools control-plane
 
 # The demo: the operator, receivers good and bad, and sample events in one process; about 20 seconds.
 run: build
@@ -26,6 +26,11 @@ test: sdk node tools control-plane
 bench: sdk
 	@dotnet run --project bench --configuration Release
 
+# Writes what the pages say of the code anew, from the code; tests hold them to it.
+docs: sdk
+	@dotnet build tests --configuration Release $(QUIET)
+	@UPDATE_GOLDEN=1 dotnet test --project tests --configuration Release --no-build --no-progress -- --filter-class '*PageTests'
+
 lint: sdk
 	@dotnet format --verify-no-changes
 
@@ -39,9 +44,12 @@ sdk:
 node:
 	@hack/need-node.sh $(NODE_PROJECTS)
 
-# helm and kubectl, for the tests of the chart and of the CRDs.
+# Programs of others: helm and kubectl, for the tests of the chart and of the CRDs; Prometheus, promtool and Lua, for those
+# of metrics, alerts, dashboard and health checks.
 tools:
 	@hack/need-kubectl.sh >/dev/null
+	@hack/need-program.sh prometheus prometheus >/dev/null
+	@hack/need-program.sh lua5.4 lua5.4 libreadline8 libtinfo6 >/dev/null
 
 # A real Kubernetes API server and etcd, kept in a cache outside of the tree.
 control-plane:

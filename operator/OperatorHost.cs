@@ -21,6 +21,8 @@ internal sealed partial class OperatorHost
     /// <summary>How often what the dispatcher saw is written back; in local mode a status costs no API server anything.</summary>
     private static readonly TimeSpan StatusInterval = TimeSpan.FromSeconds(1);
 
+    private const int Shards = 256;
+
     private readonly Settings _settings;
     private readonly TimeProvider _time = TimeProvider.System;
     private readonly ILoggerFactory _loggers;
@@ -63,6 +65,7 @@ internal sealed partial class OperatorHost
         // 1. Metrics and probes first: they tell what the rest is waiting for.
         var instruments = new Instruments(Prometheus.Metrics.NewCustomRegistry());
         DotNetStats.Register(instruments.Registry);
+        instruments.BacklogLimit.Set(_settings.BacklogLimit);
         SqliteStore? store = null;
         var metrics = await ServeAsync(_settings.Metrics, app =>
         {
@@ -81,6 +84,9 @@ internal sealed partial class OperatorHost
             store, sender.SendAsync, instruments, _time, () => NextDouble(random), _loggers.CreateLogger<Dispatcher>(), onAttempt));
         Stopping(async () => await dispatcher.DisposeAsync());
         await dispatcher.StartAsync(cancellation);
+        // One process has the folder and the store to itself.
+        instruments.ShardsOwned.Set(Shards);
+        instruments.Leader.Set(1);
 
         // 3. Resources, and what is made of them.
         var state = LocalState.Open(_settings.StatePath);

@@ -8,6 +8,8 @@ internal sealed class Instruments
     private static readonly double[] Seconds =
         [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
+    private static readonly string[] StatusResults = ["success", "error", "throttled"];
+
     public Instruments(CollectorRegistry registry)
     {
         Registry = registry;
@@ -36,9 +38,18 @@ internal sealed class Instruments
         StoreBatchSize = metrics.CreateHistogram("webhook_store_batch_size",
             "Operations that shared one commit.",
             new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(1, 2, 12) });
+        StoreErrors = metrics.CreateCounter("webhook_store_errors_total",
+            "Operations that the store could not commit, a full disk or a lost connection for example.", ["operation"]);
+        BacklogLimit = metrics.CreateGauge("webhook_backlog_limit",
+            "Pending deliveries at which publishing is answered with 429.");
+        Held = metrics.CreateGauge("webhook_subscription_held",
+            "1 while deliveries are held for this reason; no series otherwise.", ["namespace", "subscription", "reason"]);
         StatusWrites = metrics.CreateCounter("webhook_status_writes_total",
-            "Writes of a resource's status, by result.", ["result"]);
+            "Writes of a resource's status, by result; throttled ones were put off by the budget, and follow.", ["result"]);
+        foreach (var result in StatusResults)
+            StatusWrites.WithLabels(result);
         ShardsOwned = metrics.CreateGauge("webhook_shards_owned", "Shards that this replica delivers for, of 256.");
+        Leader = metrics.CreateGauge("webhook_operator_leader", "1 on the replica that reconciles, 0 on the others.");
         Reconciles = metrics.CreateCounter("controller_reconcile_total",
             "Reconciliations, by controller and result.", ["controller", "result"]);
         ReconcileDuration = metrics.CreateHistogram("controller_reconcile_duration_seconds",
@@ -57,8 +68,12 @@ internal sealed class Instruments
     public Gauge CircuitState { get; }
     public Histogram StoreCommitDuration { get; }
     public Histogram StoreBatchSize { get; }
+    public Counter StoreErrors { get; }
+    public Gauge BacklogLimit { get; }
+    public Gauge Held { get; }
     public Counter StatusWrites { get; }
     public Gauge ShardsOwned { get; }
+    public Gauge Leader { get; }
     public Counter Reconciles { get; }
     public Histogram ReconcileDuration { get; }
     public Gauge WorkQueueDepth { get; }

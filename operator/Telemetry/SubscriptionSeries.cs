@@ -8,12 +8,14 @@ internal sealed class SubscriptionSeries
     private static readonly string[] Outcomes = ["delivered", "dead"];
     private static readonly string[] CodeClasses = ["2xx", "3xx", "4xx", "5xx", "none"];
     private static readonly string[] States = ["Closed", "Open", "HalfOpen"];
+    public static readonly string[] HoldReasons = ["Suspended", "Disabled", "NotReady"];
 
     private readonly Instruments _instruments;
     private readonly string _namespace;
     private readonly string _name;
     private readonly Gauge.Child[] _circuit;
     private readonly Counter.Child[] _attempts;
+    private readonly bool[] _held = new bool[HoldReasons.Length];
 
     public SubscriptionSeries(Instruments instruments, string @namespace, string name)
     {
@@ -50,8 +52,26 @@ internal sealed class SubscriptionSeries
             _circuit[i].Set(i == state ? 1 : 0);
     }
 
+    /// <summary>Why nothing is sent. Not to be called from two threads at once.</summary>
+    public void SetHeld(bool suspended, bool disabled, bool notReady)
+    {
+        ReadOnlySpan<bool> held = [suspended, disabled, notReady];
+        for (var i = 0; i < held.Length; i++)
+        {
+            if (held[i] == _held[i])
+                continue;
+            _held[i] = held[i];
+            if (held[i])
+                _instruments.Held.WithLabels(_namespace, _name, HoldReasons[i]).Set(1);
+            else
+                _instruments.Held.RemoveLabelled(_namespace, _name, HoldReasons[i]);
+        }
+    }
+
     public void Remove()
     {
+        foreach (var reason in HoldReasons)
+            _instruments.Held.RemoveLabelled(_namespace, _name, reason);
         foreach (var outcome in Outcomes)
             _instruments.Deliveries.RemoveLabelled(_namespace, _name, outcome);
         foreach (var codeClass in CodeClasses)

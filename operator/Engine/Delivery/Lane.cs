@@ -212,6 +212,7 @@ internal sealed class Lane : IDisposable
             _series.Pending.Set(snapshot.Pending);
             _series.OldestPendingAge.Set(snapshot.OldestPendingTime is { } oldest ? Math.Max(0, (_context.Time.GetUtcNow() - oldest).TotalSeconds) : 0);
             _series.SetCircuit((int)Circuit.Position);
+            _series.SetHeld(_subscription.Suspended, _health.State.Disabled is not null, _subscription.Endpoint is null);
         }
     }
 

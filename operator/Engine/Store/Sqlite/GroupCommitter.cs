@@ -38,7 +38,10 @@ internal sealed partial class GroupCommitter : IDisposable
         _time = time;
         _logger = logger;
         foreach (var operation in WriteNames.All)
+        {
             instruments.StoreCommitDuration.WithLabels(operation);
+            instruments.StoreErrors.WithLabels(operation);
+        }
         _writer = StoreWriter.Open(path);
         _checkpointer = new Checkpointer(path, logger);
         _probe = time.CreateTimer(_ => Probe(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -199,7 +202,10 @@ internal sealed partial class GroupCommitter : IDisposable
         _writer?.Dispose();
         _writer = null;
         foreach (var operation in group)
+        {
+            _instruments.StoreErrors.WithLabels(operation.Name).Inc();
             operation.Fail(unavailable);
+        }
         _probe.Change(ProbeInterval, Timeout.InfiniteTimeSpan);
     }
 

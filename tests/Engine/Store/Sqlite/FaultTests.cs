@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
+using Prometheus;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store;
+using WebhookOperator.Telemetry;
 
 namespace WebhookOperator.Tests.Engine.Store.Sqlite;
 
@@ -21,7 +23,8 @@ public sealed class FaultTests : IAsyncDisposable
         await RunAsync("mount", "-t", "tmpfs", "-o", "size=4m", "store-test", directory);
         try
         {
-            await using var store = await SqliteHost.OpenAsync(_host.Path);
+            var instruments = new Instruments(Metrics.NewCustomRegistry());
+            await using var store = await SqliteHost.OpenAsync(_host.Path, instruments);
             var stored = 0;
             var refusal = await Assert.ThrowsAsync<StoreUnavailableException>(async () =>
             {
@@ -31,6 +34,7 @@ public sealed class FaultTests : IAsyncDisposable
             Assert.Contains("is full", refusal.Message, StringComparison.Ordinal);
             Assert.False(store.Healthy);
             Assert.Equal(refusal.Message, store.Fault);
+            Assert.Equal(1, instruments.StoreErrors.WithLabels("enqueue").Value);
             Assert.Equal(stored * 2, Assert.Single(await store.ReadBacklogsAsync(Token)).Pending);
 
             await RunAsync("mount", "-o", "remount,size=64m", directory);

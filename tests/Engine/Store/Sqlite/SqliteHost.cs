@@ -26,8 +26,8 @@ internal sealed class SqliteHost : StoreHost
 
     public string Path => System.IO.Path.Combine(_directory.FullName, "store.db");
 
-    public static Task<SqliteStore> OpenAsync(string path) => SqliteStore.OpenAsync(
-        path, new Instruments(Metrics.NewCustomRegistry()), TimeProvider.System, NullLogger.Instance,
+    public static Task<SqliteStore> OpenAsync(string path, Instruments? instruments = null) => SqliteStore.OpenAsync(
+        path, instruments ?? new Instruments(Metrics.NewCustomRegistry()), TimeProvider.System, NullLogger.Instance,
         TestContext.Current.CancellationToken);
 
     /// <summary>Enqueues events with one delivery each, in one call.</summary>
