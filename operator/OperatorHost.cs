@@ -71,8 +71,9 @@ internal sealed partial class OperatorHost
         {
             app.MapMetrics(options => options.Registry = instruments.Registry);
             app.MapGet("/healthz", Alive);
-            app.MapGet("/readyz", context => Ready(context, store));
+            app.MapGet("/readyz", context => AnswerAsync(context, Obstacle(store)));
         });
+        instruments.Registry.AddBeforeCollectCallback(() => instruments.Ready.Set(Obstacle(store) is null ? 1 : 0));
 
         // 2. The store, and what earlier processes left in it.
         store = await SqliteStore.OpenAsync(_settings.StorePath, instruments, _time, _loggers.CreateLogger<SqliteStore>(), cancellation);
@@ -210,8 +211,9 @@ internal sealed partial class OperatorHost
         return AnswerAsync(context, ended.Length == 0 ? null : $"ended by a fault: {string.Join(", ", ended)}; the log has it");
     }
 
-    private Task Ready(HttpContext context, SqliteStore? store) => AnswerAsync(
-        context, _notReady.Length > 0 ? _notReady : store is { Healthy: false } ? $"store: {store.Fault}" : null);
+    /// <summary>Null if ready.</summary>
+    private string? Obstacle(SqliteStore? store) =>
+        _notReady.Length > 0 ? _notReady : store is { Healthy: false } ? $"store: {store.Fault}" : null;
 
     private static Task AnswerAsync(HttpContext context, string? fault)
     {

@@ -49,6 +49,7 @@ internal sealed class Instruments
         foreach (var result in StatusResults)
             StatusWrites.WithLabels(result);
         ShardsOwned = metrics.CreateGauge("webhook_shards_owned", "Shards that this replica delivers for, of 256.");
+        Ready = metrics.CreateGauge("webhook_operator_ready", "1 while /readyz answers 200, 0 while it does not.");
         Leader = metrics.CreateGauge("webhook_operator_leader", "1 on the replica that reconciles, 0 on the others.");
         Reconciles = metrics.CreateCounter("controller_reconcile_total",
             "Reconciliations, by controller and result.", ["controller", "result"]);
@@ -73,6 +74,7 @@ internal sealed class Instruments
     public Gauge Held { get; }
     public Counter StatusWrites { get; }
     public Gauge ShardsOwned { get; }
+    public Gauge Ready { get; }
     public Gauge Leader { get; }
     public Counter Reconciles { get; }
     public Histogram ReconcileDuration { get; }
