@@ -36,7 +36,6 @@ public sealed partial class BadManifestTests
         var checks = Cases().SelectMany(name => Read(name.Data))
             .Where(m => m.Validate().Count == 0)
             .SelectMany(m => m.Check(), (m, fault) => $"{m.Kind} {Index().Replace(fault.Field, "[]")}: {fault.Message}")
-            .Concat(DurationFaults())
             .Concat(SecretChecks.CheckChange(
                     new WebhookSecret { Spec = new() },
                     new WebhookSecret { Spec = new() { Algorithm = "Ed25519" } })
@@ -44,25 +43,6 @@ public sealed partial class BadManifestTests
             .ToHashSet();
         Assert.Equal(rules.Order(), checks.Order());
     }
-
-    /// <summary>Every duration of both kinds out of bounds.</summary>
-    private static IEnumerable<string> DurationFaults() => Manifest.Parse("""
-        apiVersion: webhookoperator.io/v1alpha1
-        kind: WebhookSubscription
-        metadata: { name: a }
-        spec:
-          endpoint: { url: "https://a.example", timeout: 0s }
-          delivery:
-            retry: { schedule: [0s], maxAge: 0s }
-            circuitBreaker: { samplingWindow: 0s, breakDuration: 0s, maxBreakDuration: 0s }
-            rateLimit: { requests: 1, per: 0s }
-            disableAfter: 0s
-        ---
-        apiVersion: webhookoperator.io/v1alpha1
-        kind: WebhookSecret
-        metadata: { name: a }
-        spec: { source: { generate: {} }, rotation: { interval: 1s, overlap: 0s } }
-        """).SelectMany(m => m.Check(), (m, fault) => $"{m.Kind} {Index().Replace(fault.Field, "[]")}: {fault.Message}");
 
     private static IReadOnlyList<Manifest> Read(string name) =>
         Manifest.Parse(File.ReadAllText(Path.Combine(Golden, name, "resources.yaml")));
