@@ -122,8 +122,22 @@ internal sealed class ControlPlane : IAsyncDisposable
     /// <summary>kubectl with the rights of a ServiceAccount, and with its token.</summary>
     public async Task<Kubectl> AsServiceAccountAsync(string @namespace, string account) => Admin with
     {
-        Kubeconfig = await WriteKubeconfigAsync($"{@namespace}.{account}", await TokenAsync(@namespace, account)),
+        Kubeconfig = await WriteKubeconfigAsync($"{@namespace}.{account}", new() { ["token"] = await TokenAsync(@namespace, account) }),
     };
+
+    /// <summary>A kubeconfig with the operator's ServiceAccount, whose token is in a file, as a pod's is.</summary>
+    public async Task<string> OperatorKubeconfigAsync()
+    {
+        await RenewOperatorTokenAsync();
+        return await WriteKubeconfigAsync(OperatorRights.Account, new() { ["tokenFile"] = OperatorTokenFile });
+    }
+
+    /// <summary>Does what a kubelet does before a token expires.</summary>
+    public async Task RenewOperatorTokenAsync()
+    {
+        await File.WriteAllTextAsync(OperatorTokenFile + ".new", await TokenAsync(OperatorRights.Namespace, OperatorRights.Account));
+        File.Move(OperatorTokenFile + ".new", OperatorTokenFile, overwrite: true);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -140,7 +154,7 @@ internal sealed class ControlPlane : IAsyncDisposable
         await File.WriteAllTextAsync(_folder.File("sa.key"), key.ExportRSAPrivateKeyPem());
         await File.WriteAllTextAsync(_folder.File("tokens.csv"), $"{AdminToken},admin,admin,\"system:masters\"\n");
         await File.WriteAllTextAsync(_folder.File("audit.yaml"), AuditLog.Policy);
-        await WriteKubeconfigAsync("admin", AdminToken);
+        await WriteKubeconfigAsync("admin", new() { ["token"] = AdminToken });
     }
 
     private async Task StartEtcdAsync()
@@ -173,6 +187,8 @@ internal sealed class ControlPlane : IAsyncDisposable
         }
     }
 
+    private string OperatorTokenFile => _folder.File("operator.token");
+
     private string CertificateFile => Path.Combine(_folder.File("certs"), "apiserver.crt");
 
     private SslClientAuthenticationOptions Trust()
@@ -182,7 +198,7 @@ internal sealed class ControlPlane : IAsyncDisposable
         return new SslClientAuthenticationOptions { CertificateChainPolicy = chain };
     }
 
-    private async Task<string> WriteKubeconfigAsync(string user, string token)
+    private async Task<string> WriteKubeconfigAsync(string user, JsonObject credentials)
     {
         var file = _folder.File($"{user}.kubeconfig");
         await File.WriteAllTextAsync(file, new JsonObject
@@ -190,7 +206,7 @@ internal sealed class ControlPlane : IAsyncDisposable
             ["apiVersion"] = "v1",
             ["kind"] = "Config",
             ["clusters"] = Named("test", "cluster", new() { ["server"] = Url.ToString(), ["certificate-authority"] = CertificateFile }),
-            ["users"] = Named(user, "user", new() { ["token"] = token }),
+            ["users"] = Named(user, "user", credentials),
             ["contexts"] = Named("test", "context", new() { ["cluster"] = "test", ["user"] = user }),
             ["current-context"] = "test",
         }.ToJsonString());
