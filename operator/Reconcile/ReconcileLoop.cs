@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using WebhookOperator.Api;
 using WebhookOperator.Engine.Routing;
+using WebhookOperator.Kube;
 using WebhookOperator.Status;
 using WebhookOperator.Telemetry;
 
@@ -40,7 +41,7 @@ internal sealed partial class ReconcileLoop : IDisposable
     private readonly TimeProvider _time;
     private readonly Instruments _instruments;
     private readonly ILogger<ReconcileLoop> _logger;
-    private readonly KeyQueue _queue;
+    private readonly WorkQueue<ResourceKey> _queue;
     private readonly Dictionary<ResourceKey, Subscription> _current = [];
     private readonly TaskCompletionSource _firstSync = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -59,14 +60,13 @@ internal sealed partial class ReconcileLoop : IDisposable
         _time = time;
         _instruments = instruments;
         _logger = loggers.CreateLogger<ReconcileLoop>();
-        _queue = new KeyQueue(time);
+        _queue = new WorkQueue<ResourceKey>(QueueName, time, instruments);
         foreach (var controller in new[] { SubscriptionController, SecretController })
         {
             instruments.ReconcileDuration.WithLabels(controller);
             foreach (var result in new[] { "success", "error", "requeue_after" })
                 instruments.Reconciles.WithLabels(controller, result);
         }
-        instruments.WorkQueueDepth.WithLabels(QueueName);
     }
 
     /// <summary>
@@ -94,9 +94,10 @@ internal sealed partial class ReconcileLoop : IDisposable
             {
                 if (_queue.Depth == 0)
                     _firstSync.TrySetResult();
-                _instruments.WorkQueueDepth.WithLabels(QueueName).Set(_queue.Depth);
-                var keys = await _queue.TakeAsync(cancellation);
+                var keys = await _queue.TakeAllAsync(cancellation);
                 await ReconcileAsync(keys, cancellation);
+                foreach (var key in keys)
+                    _queue.Done(key);
             }
         }
         catch (Exception e)

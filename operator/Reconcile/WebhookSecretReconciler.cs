@@ -4,6 +4,7 @@ using k8s;
 using WebhookOperator.Api;
 using WebhookOperator.Api.Checks;
 using WebhookOperator.Engine.Routing;
+using WebhookOperator.Kube;
 using WebhookOperator.Status;
 using WebhookOperator.Telemetry;
 
@@ -60,7 +61,7 @@ internal sealed partial class WebhookSecretReconciler(
         var rotation = NextRotation(resource, outcome.Keys);
         await SaveStatusAsync(resource, outcome, rotation, now, cancellation);
         var again = outcome.Keys?.PreviousExpires is { } expires && !(rotation < expires) ? expires : rotation;
-        return new ReconcileResult(again);
+        return ReconcileResult.AgainAt(again);
     }
 
     private static Outcome Generate(WebhookSecret resource, KeySecret? before, DateTimeOffset now)
