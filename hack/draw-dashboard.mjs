@@ -112,7 +112,8 @@ async function timeseries(panel, box) {
   const scale = (some, fixedMost) => {
     const all = some.flatMap((line) => [...line.values.values()].filter(Number.isFinite));
     let most = fixedMost ?? Math.max(...(stack ? [...Array(241).keys()].map((i) => some.reduce((sum, line) => sum + (line.values.get(start + i * step) || 0), 0)) : all), 1e-9);
-    if (fixedMost === undefined && !log) {
+    if (most < 1e-6) most = 1;
+    else if (fixedMost === undefined && !log) {
       const unitSize = 10 ** Math.floor(Math.log10(most));
       most = Math.ceil((most * 1.05) / (unitSize / 2)) * (unitSize / 2);
     }

@@ -30,7 +30,8 @@ receivers=http://127.0.0.1:19911
   subscription acme invoices $receivers/invoices 'delivery: { retry: { schedule: [5s, 20s, 1m, 5m] }, circuitBreaker: { maxBreakDuration: 1m } }'
   subscription acme archive $receivers/orders 'suspend: true'
   subscription beta crm $receivers/crm 'delivery: { retry: { schedule: [5s, 30s, 2m] } }'
-  subscription beta legacy http://127.0.0.1:19912/dead 'delivery: { retry: { schedule: [5s, 10s] }, circuitBreaker: { minimumThroughput: 40 } }'
+  subscription beta legacy http://127.0.0.1:19912/dead
+  subscription beta partner $receivers/unknown 'delivery: { retry: { schedule: [5s, 10s] }, circuitBreaker: { minimumThroughput: 10000 } }'
   subscription beta gone $receivers/gone
   subscription beta unsigned $receivers/orders 'signing: { secretRef: { name: not-there } }'
 } > "$work/manifests/subscriptions.yaml"
@@ -46,7 +47,11 @@ bin/webhook-operator run --manifests "$work/manifests" --store "sqlite:$work/web
 "$prometheus" --config.file="$work/prometheus.yaml" --storage.tsdb.path="$work/data" --web.listen-address=127.0.0.1:19091 \
   --log.level=error & jobs+=($!)
 until curl -sf -o /dev/null http://127.0.0.1:19090/readyz && curl -sf -o /dev/null http://127.0.0.1:19091/-/ready; do sleep 0.2; done
-node hack/dashboard-scenario.mjs http://127.0.0.1:19080 19911 "$minutes"
+while sleep 20; do # Changes, for the reconciler to have something to do.
+  subscription acme changing $receivers/orders "description: Changed at $(date)" > "$work/manifests/changing.yaml"
+done & jobs+=($!)
+node hack/dashboard-scenario.mjs http://127.0.0.1:19080 19911 "$minutes" & jobs+=($!)
+wait $!
 mkdir -p docs/images
 node hack/draw-dashboard.mjs http://127.0.0.1:19091 docs/images/dashboard.svg "$minutes"
 echo docs/images/dashboard.svg

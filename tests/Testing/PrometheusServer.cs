@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 
@@ -7,12 +6,10 @@ namespace WebhookOperator.Tests.Testing;
 /// <summary>A real Prometheus with a folder and a port of its own.</summary>
 internal sealed class PrometheusServer : IAsyncDisposable
 {
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
-
     private readonly TempFolder _folder = new();
     private readonly HttpMessageInvoker _http = new(new SocketsHttpHandler { UseProxy = false });
     private readonly Uri _url = new($"http://127.0.0.1:{OperatorProcess.FreePort()}");
-    private Process? _process;
+    private ChildProcess? _process;
 
     /// <param name="target">Whose <c>/metrics</c> to scrape, twice a second, under the job <c>webhook-operator</c>.</param>
     /// <param name="rules">A file of rules.</param>
@@ -29,11 +26,11 @@ internal sealed class PrometheusServer : IAsyncDisposable
                 honor_labels: true
                 static_configs: [ {"{"} targets: [ "{target.Authority}" ] {"}"} ]
             """);
-        server._process = Process.Start(new ProcessStartInfo(await DebianProgram.Prometheus.PathAsync(),
+        server._process = await ChildProcess.StartAsync(await DebianProgram.Prometheus.PathAsync(),
         [
             $"--config.file={config}", $"--storage.tsdb.path={server._folder.File("data")}",
             $"--web.listen-address={server._url.Authority}", "--log.level=error",
-        ]))!;
+        ]);
         await server.UntilAsync(async () => await server.AnswersAsync(), "Prometheus is ready");
         return server;
     }
@@ -67,25 +64,14 @@ internal sealed class PrometheusServer : IAsyncDisposable
         static string Seconds(DateTimeOffset time) => time.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
     }
 
-    public async Task UntilAsync(Func<Task<bool>> condition, string what)
-    {
-        var clock = Stopwatch.StartNew();
-        while (!await condition())
-        {
-            Assert.False(_process!.HasExited, "Prometheus has ended.");
-            Assert.True(clock.Elapsed < Deadline, $"Waited in vain until {what}.");
-            await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, TestContext.Current.CancellationToken);
-        }
-    }
+    public Task UntilAsync(Func<Task<bool>> condition, string what) => Wait.UntilAsync(
+        async () => !_process!.HasExited && await condition(),
+        () => _process!.HasExited ? $"{what}; Prometheus has ended:\n{_process.Output}" : what);
 
     public async ValueTask DisposeAsync()
     {
         if (_process is not null)
-        {
-            _process.Kill();
-            await _process.WaitForExitAsync();
-            _process.Dispose();
-        }
+            await _process.DisposeAsync();
         _http.Dispose();
         _folder.Dispose();
     }
