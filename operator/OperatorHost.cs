@@ -8,7 +8,6 @@ using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Ingest;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store.Sqlite;
-using WebhookOperator.Local;
 using WebhookOperator.Reconcile;
 using WebhookOperator.Status;
 using WebhookOperator.Telemetry;
@@ -18,9 +17,6 @@ namespace WebhookOperator;
 /// <summary>The composition root: makes every part, starts them in order, and stops them in the reverse order.</summary>
 internal sealed partial class OperatorHost
 {
-    /// <summary>How often what the dispatcher saw is written back; in local mode a status costs no API server anything.</summary>
-    private static readonly TimeSpan StatusInterval = TimeSpan.FromSeconds(1);
-
     private const int Shards = 256;
 
     private readonly Settings _settings;
@@ -29,7 +25,7 @@ internal sealed partial class OperatorHost
     private readonly ILogger _logger;
     private readonly Stack<Func<Task>> _stops = new();
     private readonly Dictionary<string, Task> _loops = [];
-    private volatile string _notReady = "starting";
+    private volatile Func<string?> _notReady = () => "starting";
 
     private OperatorHost(Settings settings)
     {
@@ -80,52 +76,58 @@ internal sealed partial class OperatorHost
         Stopping(async () => await store.DisposeAsync());
         var sender = new Sender(new AddressGuard(_settings.AllowCidrs), _time);
         Stopping(sender.Dispose);
-        var random = new Random();
+        var random = Random(new Random());
         var dispatcher = new Dispatcher(new LaneContext(
-            store, sender.SendAsync, instruments, _time, () => NextDouble(random), _loggers.CreateLogger<Dispatcher>(), onAttempt));
+            store, sender.SendAsync, instruments, _time, random, _loggers.CreateLogger<Dispatcher>(), onAttempt));
         Stopping(async () => await dispatcher.DisposeAsync());
         await dispatcher.StartAsync(cancellation);
-        // One process has the folder and the store to itself.
+        // One process has the store to itself.
         instruments.ShardsOwned.Set(Shards);
-        instruments.Leader.Set(1);
 
         // 3. Resources, and what is made of them.
-        var state = LocalState.Open(_settings.StatePath);
-        Stopping(state.Dispose);
-        var source = new ManifestFolder(_settings.Manifests!, state, _time, _loggers.CreateLogger<ManifestFolder>());
+        var dependencies = new DependencyIndex();
+        var resources = _settings.Manifests is not null
+            ? ResourceSide.OpenFolder(_settings, _time, _loggers)
+            : ResourceSide.OpenCluster(_settings, dependencies, _time, random, _loggers);
+        Stopping(resources.CloseAsync);
+        instruments.Registry.AddBeforeCollectCallback(() => instruments.Leader.Set(resources.Leads() ? 1 : 0));
         var routes = new RouteSource();
-        var status = new SubscriptionStatusWriter(source, dispatcher.SnapshotAsync, _time, instruments, _loggers.CreateLogger<SubscriptionStatusWriter>());
-        Stopping(status.Dispose);
+        var specStatus = new SpecStatusWriter(resources.Source, resources.Leads, resources.Tell, _time, instruments);
+        var deliveryStatus = new DeliveryStatusWriter(
+            resources.Source, dispatcher.SnapshotAsync, resources.Pace, resources.Tell, _time, random, instruments,
+            _loggers.CreateLogger<DeliveryStatusWriter>());
         var scope = new NamespaceScope(_settings.Namespaces);
         var reconcile = new ReconcileLoop(
-            source, scope, _settings.AllowHttp, routes, new SubscriptionCallbacks(dispatcher.Upsert, dispatcher.Remove), status, _time, instruments, _loggers);
+            resources.Source, dependencies, scope, resources.Leads, new SubscriptionTranslator(_settings.AllowHttp), routes,
+            new SubscriptionCallbacks(dispatcher.Upsert, dispatcher.Remove), specStatus, deliveryStatus, resources.Tell, _time, random, instruments,
+            _loggers);
         Stopping(reconcile.Dispose);
-        Loop("status", token => status.RunAsync(StatusInterval, token));
+        // The source outlives the dispatcher and the status of what that did last: leadership too.
+        Loop("resources", token => resources.RunAsync(reconcile.Lead, token));
+        Loop("status", deliveryStatus.RunAsync);
         Stopping(() => dispatcher.StopAsync(_settings.ShutdownGrace));
-        Loop("manifests", source.RunAsync);
         Loop("reconcile", reconcile.RunAsync);
-        _notReady = "reading manifests";
+        _notReady = () => resources.Fault() ?? "reading resources";
         await reconcile.FirstSync.WaitAsync(cancellation);
         await dispatcher.CancelOrphansAsync(scope.Contains, cancellation);
         Loop("upkeep", new Upkeep(store, dispatcher, _settings.Retention, _time, _loggers.CreateLogger<Upkeep>()).RunAsync);
 
         // 4. Publishers last: from here on events find their routes.
         var context = new ApiContext(
-            routes, store, new DeliveryPort(() => dispatcher.Pending, dispatcher.Offer, dispatcher.Reopen), Directory(source),
-            new LocalCaller(Tokens()).AuthorizeAsync,
-            new IngestLimits(_settings.MaxEventBytes, _settings.MaxBatchBytes, _settings.BacklogLimit), instruments, _time,
+            routes, store, new DeliveryPort(() => dispatcher.Pending, dispatcher.Offer, dispatcher.Reopen), Directory(resources.Source),
+            resources.Authorize, new IngestLimits(_settings.MaxEventBytes, _settings.MaxBatchBytes, _settings.BacklogLimit), instruments, _time,
             _loggers.CreateLogger("WebhookOperator.Engine.Ingest"));
         var api = await ServeAsync(_settings.Listen, app => Engine.Ingest.Api.Map(app, context));
         // Reading thousands of manifests leaves much behind that an idle process would keep for hours.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
-        _notReady = "";
+        _notReady = () => null;
         Started(api, metrics);
         return (api, metrics);
     }
 
     private async Task StopAsync()
     {
-        _notReady = "stopping";
+        _notReady = () => "stopping";
         while (_stops.TryPop(out var stop))
         {
             try
@@ -213,7 +215,7 @@ internal sealed partial class OperatorHost
 
     /// <summary>Null if ready.</summary>
     private string? Obstacle(SqliteStore? store) =>
-        _notReady.Length > 0 ? _notReady : store is { Healthy: false } ? $"store: {store.Fault}" : null;
+        _notReady() ?? (store is { Healthy: false } ? $"store: {store.Fault}" : null);
 
     private static Task AnswerAsync(HttpContext context, string? fault)
     {
@@ -221,10 +223,7 @@ internal sealed partial class OperatorHost
         return context.Response.WriteAsync(fault is null ? "ok\n" : fault + "\n", context.RequestAborted);
     }
 
-    private string[] Tokens() => _settings.ApiTokenFile is null ? []
-        : [.. File.ReadLines(_settings.ApiTokenFile).Select(line => line.Trim()).Where(line => line.Length > 0)];
-
-    private static SubscriptionDirectory Directory(ManifestFolder source) => new(
+    private static SubscriptionDirectory Directory(IResourceSource source) => new(
         @namespace =>
         [
             .. source.Subscriptions.Where(s => s.Metadata.NamespaceProperty == @namespace)
@@ -237,11 +236,12 @@ internal sealed partial class OperatorHost
     private static ReadOnlyMemory<byte> Json(WebhookSubscription subscription) =>
         System.Text.Encoding.UTF8.GetBytes(KubernetesJson.Serialize(subscription));
 
-    private static double NextDouble(Random random)
+    /// <summary>For any thread.</summary>
+    private static Func<double> Random(Random random) => () =>
     {
         lock (random)
             return random.NextDouble();
-    }
+    };
 
     [LoggerMessage(LogLevel.Information, "The API listens on {Api}, metrics and probes on {Metrics}")]
     private partial void Started(Uri api, Uri metrics);

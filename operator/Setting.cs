@@ -9,11 +9,19 @@ namespace WebhookOperator;
 internal sealed record Setting(string Flag, string? Placeholder, string Description)
 {
     public static readonly Setting Manifests = new("--manifests", "DIR",
-        "Local mode: the folder of YAML manifests (WebhookSubscription, WebhookSecret, Secret) to serve and watch.");
+        "Local mode: the folder of YAML manifests (WebhookSubscription, WebhookSecret, Secret) to serve and watch. "
+        + "Default: the cluster of the pod, of $KUBECONFIG or of ~/.kube/config.");
 
     public static readonly Setting Namespace = new("--namespace", "NS",
         "Serve this namespace only; repeatable. Default: all.")
     { Repeatable = true };
+
+    public static readonly Setting LeaseNamespace = new("--lease-namespace", "NS",
+        "Cluster mode: the namespace of the Lease by which replicas choose a leader. Default: the pod's own.");
+
+    public static readonly Setting LeaseName = new("--lease-name", "NAME",
+        "Cluster mode: the name of that Lease; installations that share a namespace need different ones. "
+        + $"Default: {Settings.DefaultLeaseName}.");
 
     public static readonly Setting Store = new("--store", "sqlite:PATH",
         $"Where events and deliveries are kept. Default: {Settings.DefaultStore}.");
@@ -58,7 +66,7 @@ internal sealed record Setting(string Flag, string? Placeholder, string Descript
 
     public static readonly ImmutableArray<Setting> All =
     [
-        Manifests, Namespace, Store, Listen, Metrics, Retention, AllowCidr, AllowHttp, ApiTokenFile, MaxEventBytes,
+        Manifests, Namespace, LeaseNamespace, LeaseName, Store, Listen, Metrics, Retention, AllowCidr, AllowHttp, ApiTokenFile, MaxEventBytes,
         MaxBatchBytes, BacklogLimit, ShutdownGrace, LogLevel, LogFormat,
     ];
 

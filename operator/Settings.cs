@@ -9,12 +9,19 @@ internal sealed record Settings
     public const string DefaultStore = "sqlite:./webhook-operator.db";
     public const string DefaultListen = "http://127.0.0.1:8080";
     public const string DefaultMetrics = "http://127.0.0.1:9090";
+    public const string DefaultLeaseName = "webhook-operator";
 
     /// <summary>The folder of manifests of local mode; null means the Kubernetes API.</summary>
     public string? Manifests { get; init; }
 
     /// <summary>Only these namespaces; empty means all.</summary>
     public ImmutableArray<string> Namespaces { get; init; } = [];
+
+    /// <summary>Cluster mode: where the Lease of the leader is; null means the namespace of the pod, or of the kubeconfig's context.</summary>
+    public string? LeaseNamespace { get; init; }
+
+    /// <summary>Cluster mode: the name of that Lease; replicas of one installation share it.</summary>
+    public string LeaseName { get; init; } = DefaultLeaseName;
 
     /// <summary>The SQLite file.</summary>
     public required string StorePath { get; init; }

@@ -9,6 +9,7 @@ internal sealed class SettingsParser(
     IReadOnlyDictionary<string, IReadOnlyList<string>> flags, IReadOnlyDictionary<string, string> environment)
 {
     private const string NotARange = "is no address range; use CIDR notation, for example 10.0.0.0/8 or fd00::/8";
+    private const string NotANamespace = "is no namespace; it must be 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends";
     private const int Kibi = 1024;
     private const int Mebi = 1024 * 1024;
 
@@ -32,6 +33,8 @@ internal sealed class SettingsParser(
         {
             Manifests = Manifests(),
             Namespaces = [.. Namespaces()],
+            LeaseNamespace = LeaseNamespace(),
+            LeaseName = LeaseName(),
             StorePath = StorePath(),
             Listen = Address(Setting.Listen, Settings.DefaultListen),
             Metrics = Address(Setting.Metrics, Settings.DefaultMetrics),
@@ -58,7 +61,12 @@ internal sealed class SettingsParser(
             _faults.Add(Invariant($"{Setting.Listen.Flag} and {Setting.Metrics.Flag} both take port {settings.Listen.Port}; ")
                 + $"give them different ports, for example {Setting.Metrics.Flag} http://127.0.0.1:9090.");
         }
-        if (settings.ApiTokenFile is null && !settings.Listen.IsLoopback)
+        if (settings.Manifests is null && settings.ApiTokenFile is not null)
+        {
+            _faults.Add($"{Given(Setting.ApiTokenFile)} is for {Setting.Manifests.Flag}; in a cluster callers send their ServiceAccount's token, "
+                + "and RBAC says what they may. Leave it out.");
+        }
+        if (settings.Manifests is not null && settings.ApiTokenFile is null && !settings.Listen.IsLoopback)
         {
             _faults.Add($"{Given(Setting.Listen)}: \"{settings.Listen.OriginalString}\" is reachable from other machines, and "
                 + $"without {Setting.ApiTokenFile.Flag} anyone could publish events and read the delivery log. Add "
@@ -74,14 +82,7 @@ internal sealed class SettingsParser(
     private string? Manifests()
     {
         if (Single(Setting.Manifests) is not { } path)
-        {
-            if (!flags.ContainsKey(Setting.Manifests.Flag))
-            {
-                _faults.Add($"{Setting.Manifests.Flag} is missing: this version takes its resources from a folder of manifests. "
-                    + $"Name one, for example {Setting.Manifests.Flag} config/samples (or set {Setting.Manifests.Variable}).");
-            }
             return null;
-        }
         if (File.Exists(path))
             Fault(Setting.Manifests, path, "is a file; name the folder that holds the manifests");
         else if (!Directory.Exists(path))
@@ -95,11 +96,26 @@ internal sealed class SettingsParser(
         {
             if (!IsNamespace(name))
             {
-                Fault(Setting.Namespace, name,
-                    "is no namespace; it must be 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends");
+                Fault(Setting.Namespace, name, NotANamespace);
             }
             yield return name;
         }
+    }
+
+    private string? LeaseNamespace()
+    {
+        var value = Single(Setting.LeaseNamespace);
+        if (value is not null && !IsNamespace(value))
+            Fault(Setting.LeaseNamespace, value, NotANamespace);
+        return value;
+    }
+
+    private string LeaseName()
+    {
+        var value = Single(Setting.LeaseName) ?? Settings.DefaultLeaseName;
+        if (value.Length > 253 || !value.Split('.').All(IsNamespace))
+            Fault(Setting.LeaseName, value, "is no name of a Lease; it must be a-z, 0-9, '-' and '.', with a letter or digit at both ends");
+        return value;
     }
 
     private string StorePath()

@@ -10,7 +10,7 @@ public sealed partial class ArchitectureTests
 {
     private static readonly string[] Layers =
     [
-        "Cli", "Reconcile", "Status", "Kube", "Local", "Api",
+        "Cli", "Reconcile", "Status", "Cluster", "Local", "Kube", "Api",
         "Engine.Ingest", "Engine.Delivery", "Engine.Http", "Engine.Store", "Engine.Routing",
     ];
 

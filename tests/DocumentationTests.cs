@@ -8,7 +8,7 @@ public sealed class DocumentationTests
     [Fact]
     public void Every_flag_is_documented()
     {
-        var text = File.ReadAllText(Path.Combine(Repository.Root, "docs", "local-mode.md"));
+        var text = File.ReadAllText(Path.Combine(Repository.Root, "docs", "settings.md"));
 
         Assert.All(Setting.All, setting => Assert.Contains($"| `{setting.Flag}", text));
     }

@@ -88,7 +88,7 @@ public sealed class SettingsTests
     public void All_faults_are_told_at_once_each_with_its_origin_and_its_value()
     {
         var parsed = Settings.Parse(
-            Flags(("--listen", "nowhere"), ("--allow-cidr", "10.0.0.0/99"), ("--allow-cidr", "x"), ("--store", "mysql:x"), ("--log-level", "loud")),
+            Flags(("--lease-name", "-"), ("--listen", "nowhere"), ("--allow-cidr", "10.0.0.0/99"), ("--allow-cidr", "x"), ("--store", "mysql:x"), ("--log-level", "loud")),
             new Dictionary<string, string>
             {
                 ["WEBHOOK_OPERATOR_RETENTION"] = "soon", ["WEBHOOK_OPERATOR_BACKLOG_LIMIT"] = "-1", ["WEBHOOK_OPERATOR_ALLOW_HTTP"] = "perhaps",
@@ -98,9 +98,9 @@ public sealed class SettingsTests
         Assert.Collection(parsed.Faults.Order(StringComparer.Ordinal),
             fault => Assert.Contains("--allow-cidr: \"10.0.0.0/99\"", fault),
             fault => Assert.Contains("--allow-cidr: \"x\"", fault),
+            fault => Assert.Contains("--lease-name: \"-\"", fault),
             fault => Assert.Contains("--listen: \"nowhere\"", fault),
             fault => Assert.Contains("--log-level: \"loud\"", fault),
-            fault => Assert.Contains("--manifests is missing", fault),
             fault => Assert.Contains("--store: \"mysql:x\"", fault),
             fault => Assert.Contains("WEBHOOK_OPERATOR_ALLOW_HTTP: \"perhaps\"", fault),
             fault => Assert.Contains("WEBHOOK_OPERATOR_BACKLOG_LIMIT: \"-1\"", fault),

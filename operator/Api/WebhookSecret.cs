@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using k8s;
 using k8s.Models;
+using WebhookOperator.Api.Checks;
 
 namespace WebhookOperator.Api;
 
@@ -16,6 +18,9 @@ internal sealed record WebhookSecret
     public V1ObjectMeta Metadata { get; set; } = new();
     public WebhookSecretSpec Spec { get; set; } = new();
     public WebhookSecretStatus? Status { get; set; }
+
+    /// <summary>Where the spec does not fit the schema, if nobody saw to it before it came here; not part of the resource.</summary>
+    internal ImmutableArray<FieldFault> Misfits { get; init; } = [];
 }
 
 internal sealed record WebhookSecretSpec

@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using k8s;
 using k8s.Models;
+using WebhookOperator.Api.Checks;
 
 namespace WebhookOperator.Api;
 
@@ -16,6 +18,9 @@ internal sealed record WebhookSubscription
     public V1ObjectMeta Metadata { get; set; } = new();
     public WebhookSubscriptionSpec Spec { get; set; } = new();
     public WebhookSubscriptionStatus? Status { get; set; }
+
+    /// <summary>Where the spec does not fit the schema, if nobody saw to it before it came here; not part of the resource.</summary>
+    internal ImmutableArray<FieldFault> Misfits { get; init; } = [];
 }
 
 internal sealed record WebhookSubscriptionSpec
@@ -185,6 +190,22 @@ internal sealed record WebhookSubscriptionStatus
     public string? Endpoint { get; init; }
     public CircuitStatus? Circuit { get; init; }
     public DeliveryStatus? Delivery { get; init; }
+
+    /// <summary>Only the fields of one writer.</summary>
+    public WebhookSubscriptionStatus PartOf(StatusWriter writer) => writer == StatusWriter.Delivery
+        ? new() { Conditions = ConditionsOf(writer), Circuit = Circuit, Delivery = Delivery }
+        : new() { Conditions = ConditionsOf(writer), ObservedGeneration = ObservedGeneration, Endpoint = Endpoint };
+
+    /// <summary>With the fields of one writer replaced.</summary>
+    public WebhookSubscriptionStatus With(StatusWriter writer, WebhookSubscriptionStatus part) => writer == StatusWriter.Delivery
+        ? this with { Conditions = [.. ConditionsOf(StatusWriter.Controller), .. part.Conditions ?? []], Circuit = part.Circuit, Delivery = part.Delivery }
+        : part with { Conditions = [.. part.Conditions ?? [], .. ConditionsOf(StatusWriter.Delivery)], Circuit = Circuit, Delivery = Delivery };
+
+    private IReadOnlyList<V1Condition> ConditionsOf(StatusWriter writer) =>
+    [
+        .. (Conditions ?? []).Where(condition =>
+            (condition.Type is ConditionTypes.EndpointHealthy or ConditionTypes.Disabled) == (writer == StatusWriter.Delivery)),
+    ];
 }
 
 internal sealed record CircuitStatus

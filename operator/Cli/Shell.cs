@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using WebhookOperator.Engine.Delivery;
+using WebhookOperator.Kube;
 
 namespace WebhookOperator.Cli;
 
@@ -25,12 +26,16 @@ internal sealed record Shell
     public required LaunchOperator Launch { get; init; }
 
     /// <inheritdoc cref="LaunchOperator"/>
-    /// <exception cref="VerbFailedException">It can't listen where it should.</exception>
+    /// <exception cref="VerbFailedException">It can't listen where it should, or there is no way to a cluster.</exception>
     public async Task<RunningOperator> LaunchAsync(Settings settings, Action<AttemptReport>? onAttempt, CancellationToken cancellation)
     {
         try
         {
             return await Launch(settings, onAttempt, cancellation);
+        }
+        catch (KubeConnectionException e)
+        {
+            throw new VerbFailedException(e.Message);
         }
         catch (Exception e) when (e.GetBaseException() is SocketException { SocketErrorCode: var error })
         {

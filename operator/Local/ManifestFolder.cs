@@ -92,23 +92,26 @@ internal sealed partial class ManifestFolder : IResourceSource
     public ValueTask<V1Secret?> GetSecretAsync(string @namespace, string name, CancellationToken cancellation) =>
         ValueTask.FromResult(_secrets.TryGetValue((@namespace, name), out var secret) ? secret : _state.OwnedSecret(@namespace, name));
 
-    public async Task SaveSecretAsync(V1Secret secret, CancellationToken cancellation)
+    /// <summary>Nobody else writes them here.</summary>
+    public async Task SaveSecretAsync(V1Secret secret, V1Secret? before, CancellationToken cancellation)
     {
         await _state.CommitAsync(new StateChange([], [secret]));
         Changed?.Invoke(LocalState.KeyOf(secret));
     }
 
     /// <summary>Kept in memory: it is found out anew after a restart.</summary>
-    public Task SaveStatusAsync(ResourceKey key, WebhookSubscriptionStatus status, CancellationToken cancellation)
+    public Task SaveStatusAsync(
+        ResourceKey key, string uid, StatusWriter writer, WebhookSubscriptionStatus part, CancellationToken cancellation)
     {
-        Update(_subscriptions, key, subscription => subscription with { Status = status });
+        Update(_subscriptions, key, subscription => subscription.Metadata.Uid != uid ? subscription
+            : subscription with { Status = (subscription.Status ?? new WebhookSubscriptionStatus()).With(writer, part) });
         return Task.CompletedTask;
     }
 
-    /// <inheritdoc cref="SaveStatusAsync(ResourceKey, WebhookSubscriptionStatus, CancellationToken)"/>
-    public Task SaveStatusAsync(ResourceKey key, WebhookSecretStatus status, CancellationToken cancellation)
+    /// <inheritdoc cref="SaveStatusAsync(ResourceKey, string, StatusWriter, WebhookSubscriptionStatus, CancellationToken)"/>
+    public Task SaveStatusAsync(ResourceKey key, string uid, WebhookSecretStatus status, CancellationToken cancellation)
     {
-        Update(_webhookSecrets, key, secret => secret with { Status = status });
+        Update(_webhookSecrets, key, secret => secret.Metadata.Uid == uid ? secret with { Status = status } : secret);
         return Task.CompletedTask;
     }
 

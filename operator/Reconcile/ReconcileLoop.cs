@@ -1,6 +1,3 @@
-using System.Collections.Concurrent;
-using System.Collections.Immutable;
-using System.Diagnostics;
 using WebhookOperator.Api;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Kube;
@@ -16,56 +13,69 @@ internal sealed record SubscriptionCallbacks(Action<Subscription> Upserted, Acti
 
 /// <summary>
 /// Brings routes, keys and status in line with the resources, again and again: a changed key, or the time that
-/// a reconciler asked for, means another look at the resource and at those made from it.
+/// a reconciler asked for, means another look at the resource and at those made from it. Every replica routes;
+/// keys and what follows from the specs are the leader's to write.
 /// </summary>
 internal sealed partial class ReconcileLoop : IDisposable
 {
-    private const string SubscriptionController = "webhooksubscription";
-    private const string SecretController = "webhooksecret";
-    private const string QueueName = "reconcile";
-
     /// <summary>Reading Secrets may wait for an API server; writing them shares commits.</summary>
     private const int Parallelism = 32;
+
+    /// <summary>Status writes under way at once.</summary>
+    private const int StatusParallelism = 16;
 
     private static readonly TimeSpan SyncPoll = TimeSpan.FromMilliseconds(100);
 
     private readonly IResourceSource _source;
     private readonly NamespaceScope _scope;
+    private readonly Func<bool> _leads;
     private readonly WebhookSecretReconciler _secrets;
     private readonly SubscriptionTranslator _translator;
     private readonly SubscriptionReconciler _subscriptions;
-    private readonly DependencyIndex _dependencies = new();
-    private readonly RouteTableBuilder _routes;
-    private readonly SubscriptionCallbacks _callbacks;
-    private readonly SubscriptionStatusWriter _status;
+    private readonly DependencyIndex _dependencies;
+    private readonly RoutePublisher _routes;
+    private readonly SpecStatusWriter _specStatus;
+    private readonly DeliveryStatusWriter _deliveryStatus;
     private readonly TimeProvider _time;
-    private readonly Instruments _instruments;
     private readonly ILogger<ReconcileLoop> _logger;
-    private readonly WorkQueue<ResourceKey> _queue;
-    private readonly Dictionary<ResourceKey, Subscription> _current = [];
+    private readonly WorkQueue<ResourceKey> _secretQueue;
+    private readonly WorkQueue<ResourceKey> _subscriptionQueue;
+    private readonly WorkQueue<ResourceKey> _statusQueue;
+    private readonly Controller<ResourceKey> _secretController;
+    private readonly Controller<ResourceKey> _subscriptionController;
+    private readonly Controller<ResourceKey> _statusController;
+    private readonly FirstPass _firstSecrets = new();
+    private readonly FirstPass _firstSubscriptions = new();
     private readonly TaskCompletionSource _firstSync = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public ReconcileLoop(
-        IResourceSource source, NamespaceScope scope, bool allowHttp, RouteSource routes, SubscriptionCallbacks callbacks, SubscriptionStatusWriter status,
-        TimeProvider time, Instruments instruments, ILoggerFactory loggers)
+        IResourceSource source, DependencyIndex dependencies, NamespaceScope scope, Func<bool> leads, SubscriptionTranslator translator,
+        RouteSource routes, SubscriptionCallbacks callbacks, SpecStatusWriter specStatus, DeliveryStatusWriter deliveryStatus,
+        Action<ResourceEvent> tell, TimeProvider time, Func<double> random, Instruments instruments, ILoggerFactory loggers)
     {
         _source = source;
+        _dependencies = dependencies;
         _scope = scope;
-        _secrets = new WebhookSecretReconciler(source, time, instruments, loggers.CreateLogger<WebhookSecretReconciler>());
-        _translator = new SubscriptionTranslator(allowHttp);
-        _subscriptions = new SubscriptionReconciler(source, _translator, _dependencies, time);
-        _routes = new RouteTableBuilder(routes);
-        _callbacks = callbacks;
-        _status = status;
+        _leads = leads;
+        _secrets = new WebhookSecretReconciler(source, tell, time, instruments, loggers.CreateLogger<WebhookSecretReconciler>());
+        _translator = translator;
+        _subscriptions = new SubscriptionReconciler(source, translator, dependencies, time);
+        _routes = new RoutePublisher(routes, () => _source.Namespaces.Where(_scope.Contains).ToHashSet(), callbacks);
+        _specStatus = specStatus;
+        _deliveryStatus = deliveryStatus;
         _time = time;
-        _instruments = instruments;
         _logger = loggers.CreateLogger<ReconcileLoop>();
-        _queue = new WorkQueue<ResourceKey>(QueueName, time, instruments);
-        foreach (var controller in new[] { SubscriptionController, SecretController })
+        (_secretQueue, _secretController) = Controller("webhooksecret", Parallelism, ReconcileSecretAsync, () => SecretKeys);
+        (_subscriptionQueue, _subscriptionController) =
+            Controller("webhooksubscription", Parallelism, ReconcileSubscriptionAsync, () => SubscriptionKeys);
+        (_statusQueue, _statusController) = Controller("status", StatusParallelism, specStatus.WriteAsync, () => SubscriptionKeys);
+
+        (WorkQueue<ResourceKey>, Controller<ResourceKey>) Controller(
+            string name, int workers, Func<ResourceKey, CancellationToken, Task<ReconcileResult>> reconcile, Func<IEnumerable<ResourceKey>> all)
         {
-            instruments.ReconcileDuration.WithLabels(controller);
-            foreach (var result in new[] { "success", "error", "requeue_after" })
-                instruments.Reconciles.WithLabels(controller, result);
+            var queue = new WorkQueue<ResourceKey>(name, time, instruments);
+            var logger = loggers.CreateLogger<Controller<ResourceKey>>();
+            return (queue, new Controller<ResourceKey>(name, queue, reconcile, all, workers, time, random, instruments, logger));
         }
     }
 
@@ -75,30 +85,25 @@ internal sealed partial class ReconcileLoop : IDisposable
     /// </summary>
     public Task FirstSync => _firstSync.Task;
 
+    private IEnumerable<ResourceKey> SecretKeys => _source.WebhookSecrets
+        .Select(secret => new ResourceKey(WebhookSecret.KubeKind, secret.Metadata.NamespaceProperty, secret.Metadata.Name))
+        .Where(key => _scope.Contains(key.Namespace));
+
+    private IEnumerable<ResourceKey> SubscriptionKeys => _source.Subscriptions
+        .Select(subscription => new ResourceKey(WebhookSubscription.KubeKind, subscription.Metadata.NamespaceProperty, subscription.Metadata.Name))
+        .Where(key => _scope.Contains(key.Namespace));
+
     /// <summary>Runs until cancelled. Call once; the source must run too.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
         _source.Changed += OnChanged;
+        _specStatus.Changed += _statusQueue.Add;
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         try
         {
             while (!_source.Synced)
                 await Task.Delay(SyncPoll, _time, cancellation);
-            foreach (var secret in _source.WebhookSecrets)
-                Add(new ResourceKey(WebhookSecret.KubeKind, secret.Metadata.NamespaceProperty, secret.Metadata.Name));
-            foreach (var subscription in _source.Subscriptions)
-                Add(new ResourceKey(WebhookSubscription.KubeKind, subscription.Metadata.NamespaceProperty, subscription.Metadata.Name));
-            // Also the source of no resources has routes: its namespaces.
-            _routes.Publish(NamespacesInScope());
-
-            while (true)
-            {
-                if (_queue.Depth == 0)
-                    _firstSync.TrySetResult();
-                var keys = await _queue.TakeAllAsync(cancellation);
-                await ReconcileAsync(keys, cancellation);
-                foreach (var key in keys)
-                    _queue.Done(key);
-            }
+            await RunAllAsync(stop);
         }
         catch (Exception e)
         {
@@ -108,10 +113,54 @@ internal sealed partial class ReconcileLoop : IDisposable
         finally
         {
             _source.Changed -= OnChanged;
+            _specStatus.Changed -= _statusQueue.Add;
         }
     }
 
-    public void Dispose() => _queue.Dispose();
+    /// <summary>This replica leads from now on: it looks at everything that only the leader changes.</summary>
+    public void Lead()
+    {
+        foreach (var key in SecretKeys)
+            _secretQueue.Add(key);
+        _specStatus.Lead();
+    }
+
+    public void Dispose()
+    {
+        _secretQueue.Dispose();
+        _subscriptionQueue.Dispose();
+        _statusQueue.Dispose();
+        _routes.Dispose();
+    }
+
+    private async Task RunAllAsync(CancellationTokenSource stop)
+    {
+        // Keys first, since subscriptions are made from them; then the routes of all at once.
+        var runs = new List<Task> { _statusController.RunAsync(stop.Token) };
+        await BeginAsync(_firstSecrets, SecretKeys, _secretController);
+        await BeginAsync(_firstSubscriptions, SubscriptionKeys, _subscriptionController);
+        _routes.Publish();
+        _firstSync.TrySetResult();
+        runs.Add(_routes.RunAsync(stop.Token));
+        await EndAsync();
+
+        // A controller looks at all keys when it begins.
+        async Task BeginAsync(FirstPass pass, IEnumerable<ResourceKey> keys, Controller<ResourceKey> controller)
+        {
+            pass.Begin(keys);
+            runs.Add(controller.RunAsync(stop.Token));
+            if (await Task.WhenAny([pass.Done, .. runs]) != pass.Done)
+                await EndAsync();
+        }
+
+        // None ends by itself: where one does, all do.
+        async Task EndAsync()
+        {
+            await Task.WhenAny(runs);
+            await stop.CancelAsync();
+            await Task.WhenAll(runs);
+        }
+    }
 
     private void OnChanged(ResourceKey key)
     {
@@ -120,122 +169,85 @@ internal sealed partial class ReconcileLoop : IDisposable
             return;
         Add(key);
         foreach (var dependent in _dependencies.DependentsOf(key))
-            _queue.Add(dependent);
+            Add(dependent);
+        if (key.Namespace.Length == 0)
+            _routes.Signal();
     }
 
     private void Add(ResourceKey key)
     {
-        if (_scope.Contains(key.Namespace))
-            _queue.Add(key);
-    }
-
-    private HashSet<string> NamespacesInScope() => [.. _source.Namespaces.Where(_scope.Contains)];
-
-    /// <summary>Keys first, since subscriptions are made from them; then the routes of all at once.</summary>
-    private async Task ReconcileAsync(IReadOnlyCollection<ResourceKey> keys, CancellationToken cancellation)
-    {
-        var options = new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellation };
-        await Parallel.ForEachAsync(keys.Where(key => key.Kind == WebhookSecret.KubeKind), options,
-            async (key, token) => await MeasureAsync(SecretController, key, () => ReconcileSecretAsync(key, token), token));
-
-        var outcomes = new ConcurrentBag<(ResourceKey Key, SubscriptionOutcome? Outcome)>();
-        await Parallel.ForEachAsync(keys.Where(key => key.Kind == WebhookSubscription.KubeKind), options,
-            async (key, token) => await MeasureAsync(SubscriptionController, key, async () =>
-            {
-                outcomes.Add((key, await ReconcileSubscriptionAsync(key, outcomes, token)));
-                return ReconcileResult.Done;
-            }, token));
-
-        var removed = ImmutableArray.CreateBuilder<string>();
-        foreach (var (key, outcome) in outcomes)
-            Apply(key, outcome, removed);
-        _routes.Publish(NamespacesInScope());
-        foreach (var uid in removed)
-            _callbacks.Removed(uid);
-        foreach (var (key, outcome) in outcomes)
-        {
-            if (outcome is not null)
-                await _status.ReconciledAsync(key, outcome.State, cancellation);
-        }
-    }
-
-    private void Apply(ResourceKey key, SubscriptionOutcome? outcome, ImmutableArray<string>.Builder removed)
-    {
-        if (_current.TryGetValue(key, out var before) && before.Uid != outcome?.Subscription.Uid)
-        {
-            removed.Add(before.Uid);
-            _current.Remove(key);
-        }
-        if (outcome is null)
-        {
-            _dependencies.Set(key, []);
-            _status.Removed(key);
-            _routes.Remove(new NamespacedName(key.Namespace, key.Name));
+        if (!_scope.Contains(key.Namespace))
             return;
-        }
-        _current[key] = outcome.Subscription;
-        _callbacks.Upserted(outcome.Subscription);
-        if (outcome.Routed)
-            _routes.Put(outcome.Subscription);
-        else
-            _routes.Remove(outcome.Subscription.Name);
-        if (outcome.Subscription.Endpoint is null && outcome.State.Conditions is [var ready, ..])
-            Held(key, ready.Reason, ready.Message);
+        if (key.Kind == WebhookSecret.KubeKind)
+            _secretQueue.Add(key);
+        else if (key.Kind == WebhookSubscription.KubeKind)
+            _subscriptionQueue.Add(key);
     }
 
-    private async Task<SubscriptionOutcome?> ReconcileSubscriptionAsync(
-        ResourceKey key, ConcurrentBag<(ResourceKey, SubscriptionOutcome?)> outcomes, CancellationToken cancellation)
+    private async Task<ReconcileResult> ReconcileSubscriptionAsync(ResourceKey key, CancellationToken cancellation)
     {
-        var before = _current.GetValueOrDefault(key);
+        var before = _routes.Current(key);
         try
         {
-            return await _subscriptions.ReconcileAsync(key, before?.Filter, cancellation);
+            Apply(key, await _subscriptions.ReconcileAsync(key, before?.Filter, cancellation));
+            return ReconcileResult.Done;
         }
         catch (Exception) when (!cancellation.IsCancellationRequested)
         {
             // One that has never been told would look deleted, and its pending deliveries be cancelled.
             if (_source.TryGetSubscription(key.Namespace, key.Name, out var resource) && before?.Uid != resource.Metadata.Uid)
-                outcomes.Add((key, _translator.Translate(resource, around: null, lastFilter: null, _time.GetUtcNow())));
+                Apply(key, _translator.Translate(resource, around: null, lastFilter: null, _time.GetUtcNow()));
             throw;
         }
+        finally
+        {
+            _firstSubscriptions.Seen(key);
+        }
+    }
+
+    private void Apply(ResourceKey key, SubscriptionOutcome? outcome)
+    {
+        if (outcome is null)
+        {
+            _dependencies.Set(key, []);
+            _specStatus.Removed(key);
+            _deliveryStatus.Removed(key);
+            _routes.Apply(key, null, routed: false);
+            return;
+        }
+        _routes.Apply(key, outcome.Subscription, outcome.Routed);
+        _deliveryStatus.Upserted(key, outcome.Subscription.Uid);
+        _specStatus.Reconciled(key, outcome.State);
+        if (outcome.Subscription.Endpoint is null && outcome.State.Conditions is [var ready, ..])
+            Held(key, ready.Reason, ready.Message);
     }
 
     private async Task<ReconcileResult> ReconcileSecretAsync(ResourceKey key, CancellationToken cancellation)
     {
-        if (!_source.TryGetWebhookSecret(key.Namespace, key.Name, out var secret))
-        {
-            _dependencies.Set(key, []);
-            return ReconcileResult.Done;
-        }
-        // Before it is read, so that no change falls between.
-        _dependencies.Set(key, [.. References.SecretsOf(secret).Select(name => References.Secret(key.Namespace, name))]);
-        return await _secrets.ReconcileAsync(key.Namespace, key.Name, cancellation);
-    }
-
-    /// <summary>Whatever is thrown is a fault that may pass: the key comes back after a wait.</summary>
-    private async Task MeasureAsync(
-        string controller, ResourceKey key, Func<Task<ReconcileResult>> reconcile, CancellationToken cancellation)
-    {
-        var start = Stopwatch.GetTimestamp();
         try
         {
-            var result = await reconcile();
-            _queue.Forgive(key);
-            if (result.Again is { } again)
-                _queue.AddAt(key, again);
-            _instruments.Reconciles.WithLabels(controller, result.Again is null ? "success" : "requeue_after").Inc();
+            if (!_source.TryGetWebhookSecret(key.Namespace, key.Name, out var secret))
+            {
+                _dependencies.Set(key, []);
+                return ReconcileResult.Done;
+            }
+            // Before it is read, so that no change falls between.
+            _dependencies.Set(key, [.. References.SecretsOf(secret).Select(name => References.Secret(key.Namespace, name))]);
+            return _leads() ? await _secrets.ReconcileAsync(key.Namespace, key.Name, cancellation) : ReconcileResult.Done;
         }
-        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        catch (LeadershipLostException)
         {
-            _queue.AddAfterFailure(key);
-            _instruments.Reconciles.WithLabels(controller, "error").Inc();
-            Failed(e, key);
+            return ReconcileResult.Done;
         }
-        _instruments.ReconcileDuration.WithLabels(controller).Observe(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        catch (ResourceConflictException e)
+        {
+            return ReconcileResult.Retry(e.Message);
+        }
+        finally
+        {
+            _firstSecrets.Seen(key);
+        }
     }
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Key} could not be reconciled and will be tried again")]
-    private partial void Failed(Exception exception, ResourceKey key);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Key} is not delivered to ({Reason}): {Message}")]
     private partial void Held(ResourceKey key, string reason, string message);

@@ -8,13 +8,14 @@ namespace WebhookOperator.Reconcile;
 internal sealed class SubscriptionReconciler(
     IResourceSource source, SubscriptionTranslator translator, DependencyIndex dependencies, TimeProvider time)
 {
-    /// <summary>Null if the subscription is gone.</summary>
+    /// <summary>Null if the subscription is gone, or about to go.</summary>
     /// <param name="key">Of the subscription.</param>
     /// <param name="lastFilter">The filter in force; null if there is none.</param>
     /// <param name="cancellation">Ends reading.</param>
     public async Task<SubscriptionOutcome?> ReconcileAsync(ResourceKey key, Filter? lastFilter, CancellationToken cancellation)
     {
-        if (!source.TryGetSubscription(key.Namespace, key.Name, out var resource))
+        // One that is being deleted takes no more events, however long others hold its removal up.
+        if (!source.TryGetSubscription(key.Namespace, key.Name, out var resource) || resource.Metadata.DeletionTimestamp is not null)
             return null;
 
         // What is read is registered before, so that no change falls between.

@@ -47,7 +47,7 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
             Delivery = FaultsUnder("spec.delivery") ? new DeliveryPolicy() : SpecValues.ToPolicy(spec.Delivery),
         };
         var state = new ReconciledState(
-            subscription.Generation, Conditions(subscription, resolution), endpoint is null ? null : StatusComposer.Display(endpoint.Url));
+            subscription.Uid, subscription.Generation, Conditions(subscription, resolution), endpoint is null ? null : StatusComposer.Display(endpoint.Url));
         return new SubscriptionOutcome(subscription, filter is not null, state);
 
         bool FaultsUnder(string field) => faults.Any(fault => fault.Field.StartsWith(field, StringComparison.Ordinal));

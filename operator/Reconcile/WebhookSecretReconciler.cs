@@ -15,7 +15,7 @@ namespace WebhookOperator.Reconcile;
 /// rotated here, or taken over from the Secret that it names.
 /// </summary>
 internal sealed partial class WebhookSecretReconciler(
-    IResourceSource source, TimeProvider time, Instruments instruments, ILogger<WebhookSecretReconciler> logger)
+    IResourceSource source, Action<ResourceEvent> tell, TimeProvider time, Instruments instruments, ILogger<WebhookSecretReconciler> logger)
 {
     /// <summary>How long a replaced key signs on where the spec does not say.</summary>
     private static readonly TimeSpan DefaultOverlap = TimeSpan.FromHours(24);
@@ -50,11 +50,8 @@ internal sealed partial class WebhookSecretReconciler(
         // 3. Make it so, before anything signs with it.
         if (outcome.Keys is { } keys && keys != before)
         {
-            await source.SaveSecretAsync(keys.ToSecret(resource), cancellation);
-            if (before is null)
-                KeysCreated(@namespace, name, keys.Current.Key);
-            else if (keys.Current != before.Current)
-                Rotated(@namespace, name, before.Current.Key, keys.Current.Key, keys.PreviousExpires);
+            await source.SaveSecretAsync(keys.ToSecret(resource), owned, cancellation);
+            Tell(resource, before, keys);
         }
 
         // 4. Tell.
@@ -62,6 +59,22 @@ internal sealed partial class WebhookSecretReconciler(
         await SaveStatusAsync(resource, outcome, rotation, now, cancellation);
         var again = outcome.Keys?.PreviousExpires is { } expires && !(rotation < expires) ? expires : rotation;
         return ReconcileResult.AgainAt(again);
+    }
+
+    private void Tell(WebhookSecret resource, KeySecret? before, KeySecret keys)
+    {
+        var (@namespace, name) = (resource.Metadata.NamespaceProperty, resource.Metadata.Name);
+        if (before is null)
+        {
+            KeysCreated(@namespace, name, keys.Current.Key);
+            tell(new ResourceEvent(resource, false, "KeysCreated", "CreateKeys", $"The key {keys.Current.Key.Id} signs from now on."));
+        }
+        else if (keys.Current != before.Current)
+        {
+            Rotated(@namespace, name, before.Current.Key, keys.Current.Key, keys.PreviousExpires);
+            tell(new ResourceEvent(resource, false, "Rotated", "RotateKeys",
+                $"The key {keys.Current.Key.Id} signs from now on, and {before.Current.Key.Id} too until {keys.PreviousExpires:yyyy-MM-ddTHH:mm:ss}Z."));
+        }
     }
 
     private static Outcome Generate(WebhookSecret resource, KeySecret? before, DateTimeOffset now)
@@ -124,18 +137,22 @@ internal sealed partial class WebhookSecretReconciler(
                 .. keys.ActiveAt(now).Select(key => new ActiveKey
                 {
                     Id = key.Key.Id,
-                    CreatedTime = key.Created.UtcDateTime,
-                    ExpireTime = key == keys.Previous ? keys.PreviousExpires?.UtcDateTime : null,
+                    CreatedTime = key.Created.ToStatusTime(),
+                    ExpireTime = key == keys.Previous ? keys.PreviousExpires?.ToStatusTime() : null,
                     PublicKey = key.Key.PublicKey,
                 }),
             ],
-            NextRotationTime = rotation?.UtcDateTime,
+            NextRotationTime = rotation?.ToStatusTime(),
         };
         if (resource.Status is { } last && KubernetesJson.Serialize(status) == KubernetesJson.Serialize(last))
             return;
         await source.SaveStatusAsync(
-            new ResourceKey(WebhookSecret.KubeKind, resource.Metadata.NamespaceProperty, resource.Metadata.Name), status, cancellation);
+            new ResourceKey(WebhookSecret.KubeKind, resource.Metadata.NamespaceProperty, resource.Metadata.Name),
+            resource.Metadata.Uid, status, cancellation);
         instruments.StatusWrites.WithLabels("success").Inc();
+        var was = resource.Status?.Conditions?.FirstOrDefault(condition => condition.Type == ConditionTypes.Ready);
+        if (outcome.Reason is { } reason && reason != was?.Reason)
+            tell(new ResourceEvent(resource, true, reason, "Reconcile", outcome.Message!));
     }
 
     private static ImmutableArray<ConditionDraft> Conditions(Outcome outcome, DateTimeOffset now)

@@ -8,7 +8,11 @@ namespace WebhookOperator.Status;
 /// <param name="Status">True or false; null means Unknown.</param>
 /// <param name="Reason">A CamelCase word that scripts may rely on.</param>
 /// <param name="Message">For people. Never holds a credential.</param>
-internal sealed record ConditionDraft(string Type, bool? Status, string Reason, string Message);
+internal sealed record ConditionDraft(string Type, bool? Status, string Reason, string Message)
+{
+    /// <summary>As a condition says it.</summary>
+    public string StatusText => Status switch { true => "True", false => "False", null => "Unknown" };
+}
 
 internal static class ConditionDrafts
 {
@@ -22,18 +26,21 @@ internal static class ConditionDrafts
         var conditions = ImmutableArray.CreateBuilder<V1Condition>();
         foreach (var draft in drafts)
         {
-            var status = draft.Status switch { true => "True", false => "False", null => "Unknown" };
             var last = before?.FirstOrDefault(condition => condition.Type == draft.Type);
             conditions.Add(new V1Condition
             {
                 Type = draft.Type,
-                Status = status,
+                Status = draft.StatusText,
                 Reason = draft.Reason,
                 Message = draft.Message.Length <= MaxMessage ? draft.Message : draft.Message[..MaxMessage],
                 ObservedGeneration = generation,
-                LastTransitionTime = last?.Status == status ? last.LastTransitionTime : now.UtcDateTime,
+                LastTransitionTime = last?.Status == draft.StatusText ? last.LastTransitionTime : now.ToStatusTime(),
             });
         }
         return conditions.ToImmutable();
     }
+
+    /// <summary>Whole seconds, as in every time that the Kubernetes API writes (meta/v1 Time).</summary>
+    public static DateTime ToStatusTime(this DateTimeOffset time) =>
+        new(time.UtcTicks - time.UtcTicks % TimeSpan.TicksPerSecond, DateTimeKind.Utc);
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using k8s.Models;
 using WebhookOperator.Api;
 using WebhookOperator.Engine.Delivery;
 using WebhookOperator.Engine.Store;
@@ -8,36 +9,46 @@ namespace WebhookOperator.Status;
 /// <summary>Puts together the status of a subscription from what the reconciler and the dispatcher know. Pure.</summary>
 internal static class StatusComposer
 {
-    /// <param name="resource">With its last status, for the times of transitions.</param>
-    /// <param name="reconciled">What follows from the spec.</param>
-    /// <param name="delivery">Null before the dispatcher knows the subscription.</param>
+    /// <summary>The part that follows from the spec.</summary>
+    /// <param name="reconciled">What the reconciler found.</param>
+    /// <param name="before">The last conditions, for the times of transitions.</param>
+    /// <param name="now">The time of transitions.</param>
+    public static WebhookSubscriptionStatus Compose(ReconciledState reconciled, IReadOnlyList<V1Condition>? before, DateTimeOffset now) => new()
+    {
+        ObservedGeneration = reconciled.Generation,
+        Conditions = reconciled.Conditions.ToConditions(before, reconciled.Generation, now),
+        Endpoint = reconciled.Endpoint,
+    };
+
+    /// <summary>The part that tells of the receiver.</summary>
+    /// <param name="delivery">What the dispatcher saw.</param>
+    /// <param name="generation">Of the resource.</param>
+    /// <param name="before">The last conditions, for the times of transitions.</param>
     /// <param name="now">The time of transitions.</param>
     public static WebhookSubscriptionStatus Compose(
-        WebhookSubscription resource, ReconciledState reconciled, DeliverySnapshot? delivery, DateTimeOffset now)
+        DeliverySnapshot delivery, long generation, IReadOnlyList<V1Condition>? before, DateTimeOffset now)
     {
-        ConditionDraft[] drafts = [.. reconciled.Conditions, EndpointHealthy(delivery), Disabled(delivery, reconciled.Generation)];
+        ConditionDraft[] drafts = [EndpointHealthy(delivery), Disabled(delivery, generation)];
         return new WebhookSubscriptionStatus
         {
-            ObservedGeneration = reconciled.Generation,
-            Conditions = drafts.ToConditions(resource.Status?.Conditions, reconciled.Generation, now),
-            Endpoint = reconciled.Endpoint,
-            Circuit = delivery is null ? null : new CircuitStatus
+            Conditions = drafts.ToConditions(before, generation, now),
+            Circuit = new CircuitStatus
             {
                 State = delivery.Circuit.Position.ToString(),
-                Since = Utc(delivery.Circuit.Since),
-                NextProbeTime = Utc(delivery.Circuit.NextProbeTime),
+                Since = Time(delivery.Circuit.Since),
+                NextProbeTime = Time(delivery.Circuit.NextProbeTime),
             },
-            Delivery = delivery is null ? null : new DeliveryStatus
+            Delivery = new DeliveryStatus
             {
-                Since = Utc(delivery.Since),
+                Since = Time(delivery.Since),
                 Delivered = delivery.Delivered,
                 FailedAttempts = delivery.FailedAttempts,
                 DeadLettered = delivery.DeadLettered,
                 Pending = delivery.Pending,
-                OldestPendingTime = Utc(delivery.OldestPendingTime),
-                LastAttemptTime = Utc(delivery.LastAttemptTime),
-                LastSuccessTime = Utc(delivery.LastSuccessTime),
-                LastFailureTime = Utc(delivery.LastFailureTime),
+                OldestPendingTime = Time(delivery.OldestPendingTime),
+                LastAttemptTime = Time(delivery.LastAttemptTime),
+                LastSuccessTime = Time(delivery.LastSuccessTime),
+                LastFailureTime = Time(delivery.LastFailureTime),
                 LastStatusCode = delivery.LastStatusCode,
                 LastError = delivery.LastError,
                 LastEventId = delivery.LastEventId?.ToString(),
@@ -58,7 +69,7 @@ internal static class StatusComposer
         return url.PathAndQuery == "/" ? server + "/" : server + "/…";
     }
 
-    private static ConditionDraft EndpointHealthy(DeliverySnapshot? delivery) => delivery switch
+    public static ConditionDraft EndpointHealthy(DeliverySnapshot delivery) => delivery switch
     {
         { FailingSince: { } since } => new(ConditionTypes.EndpointHealthy, false,
             delivery.LastErrorClass == ErrorClass.None ? "Failing" : delivery.LastErrorClass.ToString(),
@@ -68,11 +79,11 @@ internal static class StatusComposer
         _ => new(ConditionTypes.EndpointHealthy, null, "NoAttempt", "No attempt has been made yet."),
     };
 
-    private static ConditionDraft Disabled(DeliverySnapshot? delivery, long generation) =>
-        delivery?.Disabled is { } disabled && disabled.Generation >= generation
+    public static ConditionDraft Disabled(DeliverySnapshot delivery, long generation) =>
+        delivery.Disabled is { } disabled && disabled.Generation >= generation
             ? new(ConditionTypes.Disabled, true, disabled.Reason,
                 $"{disabled.Message.TrimEnd('.')}. Deliveries are held; a change of the spec enables the subscription again.")
             : new(ConditionTypes.Disabled, false, "Enabled", "Deliveries are made.");
 
-    private static DateTime? Utc(DateTimeOffset? time) => time?.UtcDateTime;
+    private static DateTime? Time(DateTimeOffset? time) => time?.ToStatusTime();
 }

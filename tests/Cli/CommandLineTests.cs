@@ -78,7 +78,6 @@ public sealed class CommandLineTests
         Assert.Contains("--listen is given 2 times", shell.Error);
         Assert.Contains("--listen: \"nowhere\"", shell.Error);
         Assert.Contains("WEBHOOK_OPERATOR_RETENTION: \"soon\"", shell.Error);
-        Assert.Contains("--manifests is missing", shell.Error);
     }
 
     [Fact]

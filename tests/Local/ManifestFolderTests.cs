@@ -297,7 +297,11 @@ public sealed class ManifestFolderTests
         directory.Write("a.yaml", Subscription("one"));
         var source = await directory.StartAsync();
         var key = new ResourceKey("WebhookSubscription", "acme", "one");
-        await source.SaveStatusAsync(key, new WebhookSubscriptionStatus { ObservedGeneration = 1 }, TestContext.Current.CancellationToken);
+        Assert.True(source.TryGetSubscription("acme", "one", out var first));
+        await source.SaveStatusAsync(key, first.Metadata.Uid, StatusWriter.Controller,
+            new WebhookSubscriptionStatus { ObservedGeneration = 1 }, TestContext.Current.CancellationToken);
+        await source.SaveStatusAsync(key, "of a namesake", StatusWriter.Controller,
+            new WebhookSubscriptionStatus { ObservedGeneration = 2 }, TestContext.Current.CancellationToken);
 
         directory.Write("a.yaml", Subscription("one", "https://new.example/"));
         await directory.UntilAsync(() => Url(source, "one") == "https://new.example/", "the change is in force");

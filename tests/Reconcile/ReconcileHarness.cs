@@ -18,7 +18,6 @@ internal sealed class ReconcileHarness : IAsyncDisposable
     private CancellationTokenSource _stop = new();
     private Task _run = Task.CompletedTask;
     private ReconcileLoop? _loop;
-    private SubscriptionStatusWriter? _status;
 
     public ManifestDirectory Directory { get; } = new();
 
@@ -30,6 +29,8 @@ internal sealed class ReconcileHarness : IAsyncDisposable
     public ConcurrentDictionary<string, Subscription> Told { get; } = new();
 
     public ConcurrentQueue<string> Removed { get; } = new();
+
+    public ConcurrentQueue<ResourceEvent> Events { get; } = new();
 
     public Instruments Instruments { get; } = new(Metrics.NewCustomRegistry());
 
@@ -44,8 +45,10 @@ internal sealed class ReconcileHarness : IAsyncDisposable
         await Directory.StartAsync();
         Routes = new RouteSource();
         Told.Clear();
-        _status = new SubscriptionStatusWriter(
-            Source, (_, _) => Task.FromResult<DeliverySnapshot?>(null), Time, Instruments, Directory.Log.Logger<SubscriptionStatusWriter>());
+        var specStatus = new SpecStatusWriter(Source, () => true, Events.Enqueue, Time, Instruments);
+        var deliveryStatus = new DeliveryStatusWriter(
+            Source, (_, _) => Task.FromResult<DeliverySnapshot?>(null), StatusPace.Local, Events.Enqueue, Time, () => 0.5, Instruments,
+            Directory.Log.Logger<DeliveryStatusWriter>());
         var callbacks = new SubscriptionCallbacks(
             subscription => Told[subscription.Uid] = subscription,
             uid =>
@@ -53,10 +56,14 @@ internal sealed class ReconcileHarness : IAsyncDisposable
                 Told.TryRemove(uid, out _);
                 Removed.Enqueue(uid);
             });
-        _loop = new ReconcileLoop(Source, new NamespaceScope([]), AllowHttp, Routes, callbacks, _status, Time, Instruments, Directory.Log.Factory);
+        _loop = new ReconcileLoop(
+            Source, new DependencyIndex(), new NamespaceScope([]), () => true, new SubscriptionTranslator(AllowHttp), Routes, callbacks,
+            specStatus, deliveryStatus, Events.Enqueue, Time, () => 0.5, Instruments, Directory.Log.Factory);
         _stop = new CancellationTokenSource();
         _run = Task.Run(() => _loop.RunAsync(_stop.Token));
         await _loop.FirstSync.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        await UntilAsync(() => Source.Subscriptions.All(subscription => subscription.Status?.ObservedGeneration == subscription.Metadata.Generation),
+            "each subscription has a status");
     }
 
     public async Task StopAsync()
@@ -64,7 +71,6 @@ internal sealed class ReconcileHarness : IAsyncDisposable
         await _stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _run);
         _loop?.Dispose();
-        _status?.Dispose();
         _stop.Dispose();
         _run = Task.CompletedTask;
         await Directory.StopAsync();

@@ -28,7 +28,7 @@ public sealed class ReconcileLoopTests
         Assert.Null(harness.RoutedIn("acme"));
         await harness.UntilAsync(
             () => harness.Instruments.Reconciles.WithLabels("webhooksubscription", "success").Value >= 4
-                && harness.Instruments.WorkQueueDepth.WithLabels("reconcile").Value == 0, "metrics tell of it");
+                && harness.Instruments.WorkQueueDepth.WithLabels("webhooksubscription").Value == 0, "metrics tell of it");
     }
 
     [Fact]

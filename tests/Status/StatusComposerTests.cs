@@ -11,7 +11,7 @@ public sealed class StatusComposerTests
 {
     private static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
     private static readonly ReconciledState Accepted = new(
-        3, [new ConditionDraft(ConditionTypes.Ready, true, "Accepted", "Fine.")], "https://partner.example/…");
+        "uid", 3, [new ConditionDraft(ConditionTypes.Ready, true, "Accepted", "Fine.")], "https://partner.example/…");
     private static readonly DeliverySnapshot Fresh = new()
     {
         Circuit = new CircuitSnapshot(CircuitPosition.Closed, Start, null),
@@ -21,7 +21,7 @@ public sealed class StatusComposerTests
     [Fact]
     public void Before_the_first_attempt_the_receiver_is_unknown()
     {
-        var status = StatusComposer.Compose(new WebhookSubscription(), Accepted, Fresh, Start);
+        var status = Compose(new WebhookSubscription(), Accepted, Fresh, Start);
 
         Assert.Equal(3, status.ObservedGeneration);
         Assert.Equal("https://partner.example/…", status.Endpoint);
@@ -50,7 +50,7 @@ public sealed class StatusComposerTests
             LatencyP50Milliseconds = 12,
         };
 
-        var status = StatusComposer.Compose(new WebhookSubscription(), Accepted, failing, Start);
+        var status = Compose(new WebhookSubscription(), Accepted, failing, Start);
 
         Assert.Equal(("True", "Accepted"), Condition(status, ConditionTypes.Ready));
         Assert.Equal(("False", "ConnectionRefused"), Condition(status, ConditionTypes.EndpointHealthy));
@@ -64,15 +64,15 @@ public sealed class StatusComposerTests
     public void A_transition_has_the_time_of_the_change_of_status_alone()
     {
         var resource = new WebhookSubscription();
-        resource.Status = StatusComposer.Compose(resource, Accepted, Fresh, Start);
+        resource.Status = Compose(resource, Accepted, Fresh, Start);
         var attempted = Fresh with { LastAttemptTime = Start };
 
-        resource.Status = StatusComposer.Compose(resource, Accepted, attempted, Start.AddHours(1));
+        resource.Status = Compose(resource, Accepted, attempted, Start.AddHours(1));
         Assert.Equal(Start.UtcDateTime, Full(resource.Status, ConditionTypes.Ready).LastTransitionTime);
         Assert.Equal(Start.AddHours(1).UtcDateTime, Full(resource.Status, ConditionTypes.EndpointHealthy).LastTransitionTime);
 
         var other = Accepted with { Conditions = [Accepted.Conditions[0] with { Reason = "Other", Message = "Also fine." }] };
-        resource.Status = StatusComposer.Compose(resource, other, attempted, Start.AddHours(2));
+        resource.Status = Compose(resource, other, attempted, Start.AddHours(2));
         Assert.Equal(Start.UtcDateTime, Full(resource.Status, ConditionTypes.Ready).LastTransitionTime);
         Assert.Equal("Also fine.", Full(resource.Status, ConditionTypes.Ready).Message);
     }
@@ -84,7 +84,7 @@ public sealed class StatusComposerTests
     {
         var gone = Fresh with { Disabled = new DisabledState("Gone", "The receiver answered 410.", generation, Start) };
 
-        Assert.Equal((status, reason), Condition(StatusComposer.Compose(new WebhookSubscription(), Accepted, gone, Start), ConditionTypes.Disabled));
+        Assert.Equal((status, reason), Condition(Compose(new WebhookSubscription(), Accepted, gone, Start), ConditionTypes.Disabled));
     }
 
     [Theory]
@@ -95,6 +95,15 @@ public sealed class StatusComposerTests
     [InlineData("http://shipping.acme.svc:80/hooks", "http://shipping.acme.svc/…")]
     public void An_endpoint_is_shown_without_what_could_be_a_credential(string url, string shown) =>
         Assert.Equal(shown, StatusComposer.Display(new Uri(url)));
+
+    /// <summary>Both parts, as they stand together in one status.</summary>
+    private static WebhookSubscriptionStatus Compose(
+        WebhookSubscription resource, ReconciledState reconciled, DeliverySnapshot delivery, DateTimeOffset now)
+    {
+        var before = resource.Status?.Conditions;
+        return StatusComposer.Compose(reconciled, before, now)
+            .With(StatusWriter.Delivery, StatusComposer.Compose(delivery, reconciled.Generation, before, now));
+    }
 
     private static V1Condition Full(WebhookSubscriptionStatus status, string type) =>
         Assert.Single(status.Conditions!, condition => condition.Type == type);

@@ -9,6 +9,8 @@ internal static class SecretChecks
     /// <summary>Every rule that the object breaks; with defaults applied or not.</summary>
     public static IReadOnlyList<FieldFault> Check(WebhookSecret secret)
     {
+        if (!secret.Misfits.IsEmpty)
+            return secret.Misfits;
         var faults = new List<FieldFault>();
         if (secret.Spec.Source is { } source && source.Generate is null == source.SecretKeyRef is null)
             faults.Add(new("spec.source",

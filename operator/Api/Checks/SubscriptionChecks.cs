@@ -11,6 +11,8 @@ internal static partial class SubscriptionChecks
     /// <summary>Every rule that the object breaks; with defaults applied or not.</summary>
     public static IReadOnlyList<FieldFault> Check(WebhookSubscription subscription)
     {
+        if (!subscription.Misfits.IsEmpty)
+            return subscription.Misfits;
         var faults = new List<FieldFault>();
         if (subscription.Spec.Endpoint is { } endpoint)
             CheckEndpoint(faults, endpoint);
