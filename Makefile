@@ -9,7 +9,7 @@ export DOTNET_NOLOGO = 1
 QUIET = --nologo --verbosity quiet
 NODE_PROJECTS = $(dir $(shell find tests bench -name package.json -not -path '*/node_modules/*' 2>/dev/null))
 
-.PHONY: run build test bench docs lint clean sdk node tools control-plane
+.PHONY: run build test bench docs crds image lint clean sdk node tools control-plane
 
 # The demo: the operator, receivers good and bad, and sample events in one process; about 20 seconds.
 run: build
@@ -30,6 +30,14 @@ bench: sdk
 docs: sdk
 	@dotnet build tests --configuration Release $(QUIET)
 	@UPDATE_GOLDEN=1 dotnet test --project tests --configuration Release --no-build --no-progress -- --filter-class '*PageTests'
+
+# The chart has a copy of the CRDs; a test holds them equal.
+crds:
+	@cp config/crds/*.yaml charts/webhook-operator/files/crds/
+
+# The container image, with docker, podman or buildah.
+image:
+	@hack/image.sh
 
 lint: sdk
 	@dotnet format --verify-no-changes

@@ -78,7 +78,7 @@ internal static class DemoVerb
         var samples = sampleFolder is not null;
         var receiver = new DemoReceiver(shell.Time);
         await using var server = await Receiver.StartAsync(
-            samples && !IsFree(DemoReceiver.Port) ? 0 : DemoReceiver.Port, receiver.Answer, cancellation);
+            IPAddress.Loopback, samples && !IsFree(DemoReceiver.Port) ? 0 : DemoReceiver.Port, receiver.Answer, cancellation);
         var deadPort = samples && !IsFree(DemoReceiver.DeadPort) ? ClosedPort() : DemoReceiver.DeadPort;
         if (sampleFolder is not null)
             WriteSamples(sampleFolder, server.Url.Port, deadPort);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Net;
 
 namespace WebhookOperator.Cli;
 
@@ -8,10 +9,14 @@ internal static class ListenVerb
     public static Verb Create(Shell shell)
     {
         var command = new Verb("listen",
-            "Receives webhooks on this machine, verifies their signatures and prints them, until Ctrl-C. A request whose signature "
+            "Receives webhooks, verifies their signatures and prints them, until Ctrl-C. A request whose signature "
             + "does not hold is answered with 401.",
             "listen --secret whsec_ZXhhbXBsZSBzZWNyZXQgb2YgdGhlIHNhbXBsZXMsIHJlcGxhY2U=", "listen --port 9912 --status 503");
-        var port = NumberOption.Create("--port", "PORT", "On 127.0.0.1; 0 takes a free one.", 0, 65535, 9911);
+        var address = new Option<string>("--address")
+        {
+            HelpName = "ADDRESS", Description = "Where to listen; 0.0.0.0 for all of this machine's addresses.", DefaultValueFactory = _ => "127.0.0.1",
+        };
+        var port = NumberOption.Create("--port", "PORT", "0 takes a free one.", 0, 65535, 9911);
         var secrets = new Option<string[]>("--secret")
         {
             HelpName = "whsec_…|whpk_…", Description = "A secret or public key to verify with; repeatable, one of them must fit. "
@@ -20,14 +25,17 @@ internal static class ListenVerb
         var status = NumberOption.Create("--status", "CODE", "What to answer.", 200, 599, 200);
         var count = NumberOption.Create(
             "--count", "N", "End after so many requests, with exit code 0 if no signature failed. Default: go on.", 1, int.MaxValue, null);
-        foreach (var option in (Option[])[port, secrets, status, count])
+        foreach (var option in (Option[])[address, port, secrets, status, count])
             command.Add(option);
         command.Check(result => (result.GetValue(secrets) ?? []).SelectMany(Faults));
+        command.Check(result => IPAddress.TryParse(result.GetValue(address), out _) ? []
+            : [$"--address: \"{result.GetValue(address)}\" is no address; write 127.0.0.1, or 0.0.0.0 for all."]);
         command.SetAction(async (parsed, cancellation) =>
         {
             var check = parsed.GetValue(secrets) is { Length: > 0 } keys ? new SignatureCheck(keys) : null;
             var log = new ListenLog(check, parsed.GetValue(status), parsed.GetValue(count), shell);
-            await using var receiver = await Receiver.StartAsync(parsed.GetValue(port), log.Answer, cancellation);
+            await using var receiver = await Receiver.StartAsync(
+                IPAddress.Parse(parsed.GetValue(address)!), parsed.GetValue(port), log.Answer, cancellation);
             shell.Out.WriteLine($"Listening on {receiver.Url}. Ctrl-C stops."
                 + (check is null ? " Nothing is verified; give a --secret for that." : ""));
             await shell.Out.FlushAsync(cancellation);

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 
 namespace WebhookOperator.Cli;
@@ -13,7 +14,7 @@ internal sealed record ReceivedRequest(string Method, string Path, string Query,
 /// <summary>How a receiver answers: a status code, and a line of text for whoever reads the delivery log.</summary>
 internal readonly record struct ReceiverAnswer(int StatusCode, string Text = "");
 
-/// <summary>A small HTTP server on loopback that takes any request, one handler for all.</summary>
+/// <summary>A small HTTP server that takes any request, one handler for all.</summary>
 internal sealed class Receiver : IAsyncDisposable
 {
     private const long MostBytes = 64 * 1024 * 1024;
@@ -29,18 +30,19 @@ internal sealed class Receiver : IAsyncDisposable
     /// <summary>With the port really taken.</summary>
     public Uri Url { get; }
 
+    /// <param name="address">Where to listen.</param>
     /// <param name="port">0 takes a free one.</param>
     /// <param name="answer">Called for each request, any number at once.</param>
     /// <param name="cancellation">Ends the start.</param>
-    /// <exception cref="VerbFailedException">The port is taken.</exception>
+    /// <exception cref="VerbFailedException">The port is taken, or the address is not this machine's.</exception>
     public static async Task<Receiver> StartAsync(
-        int port, Func<ReceivedRequest, ReceiverAnswer> answer, CancellationToken cancellation)
+        IPAddress address, int port, Func<ReceivedRequest, ReceiverAnswer> answer, CancellationToken cancellation)
     {
         // Empty: the environment's ASPNETCORE_ variables are meant for others.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
-            kestrel.Listen(IPAddress.Loopback, port);
+            kestrel.Listen(address, port);
             kestrel.Limits.MaxRequestBodySize = MostBytes;
             kestrel.AddServerHeader = false;
         });
@@ -54,6 +56,11 @@ internal sealed class Receiver : IAsyncDisposable
         {
             await app.DisposeAsync();
             throw new VerbFailedException($"Port {port} is taken by another program; stop that one first.");
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressNotAvailable)
+        {
+            await app.DisposeAsync();
+            throw new VerbFailedException($"This machine does not have the address {address}; 0.0.0.0 means all that it has.");
         }
         return new Receiver(app, new Uri(app.Urls.First()));
     }

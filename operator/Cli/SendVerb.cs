@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Text;
 using System.Text.Json;
+using WebhookOperator.Api;
 
 namespace WebhookOperator.Cli;
 
@@ -17,7 +18,8 @@ internal static class SendVerb
             + "whether it was there already.",
             """send -n acme --type com.acme.order.created --source /shop --data '{"order":1001}'""",
             "send -n acme --type com.acme.order.created --data-file order.json --count 10",
-            "send -n acme --type com.acme.order.created --structured --data-file - < order.json");
+            "send -n acme --type com.acme.order.created --structured --data-file - < order.json",
+            "send -n acme --type com.acme.order.created --wait 30s");
         var client = ClientOptions.AddTo(command, shell, "--url");
         var options = new SendOptions(command);
         command.SetAction(async (parsed, cancellation) =>
@@ -25,17 +27,26 @@ internal static class SendVerb
             var template = await options.ReadAsync(parsed, shell, cancellation);
             using var api = client.Connect(parsed);
             var path = client.NamespacePath(parsed) + "events";
+            // The operator's clock may be behind this one.
+            var since = shell.Time.GetUtcNow() - TimeSpan.FromMinutes(10);
+            var published = new Dictionary<string, int>(StringComparer.Ordinal);
             for (var i = 0; i < options.Count(parsed); i++)
             {
                 var next = template with { Id = i == 0 ? template.Id : NewId(shell), Time = shell.Time.GetUtcNow() };
                 var answer = await api.SendAsync(
                     options.Structured(parsed) ? CloudEventRequest.Structured(path, next) : CloudEventRequest.Binary(path, next),
                     cancellation);
-                var deliveries = (int?)answer["deliveries"];
+                var deliveries = (int?)answer["deliveries"] ?? 0;
+                published[(string?)answer["id"] ?? ""] = deliveries;
                 await shell.Out.WriteLineAsync($"{answer["id"]}  {deliveries} {(deliveries == 1 ? "delivery" : "deliveries")}"
                     + ((bool?)answer["duplicate"] == true ? $"  duplicate of an earlier event with the id {next.Id}" : ""));
             }
-            return ExitCode.Ok;
+            if (options.Wait(parsed) is not { } limit)
+                return ExitCode.Ok;
+            if (published.Values.Sum() == 0)
+                throw new VerbFailedException($"No subscription of the namespace {client.Namespace(parsed)} takes it, so there is nothing to wait for.");
+            var wait = new DeliveryWait(api, client.NamespacePath(parsed), shell);
+            return await wait.AllDeliveredAsync(published, since, limit, cancellation) ? ExitCode.Ok : ExitCode.Failed;
         });
         return command;
     }
@@ -83,14 +94,23 @@ internal static class SendVerb
         private readonly Option<int> _count = NumberOption.Create(
             "--count", "N", "Publish so many, each with an id of its own.", 1, MostEvents, 1);
 
+        private readonly Option<string> _wait = new("--wait")
+        {
+            HelpName = "DURATION", Description = "Wait so long for the deliveries to reach their end; exit code 1 if not all were "
+                + "delivered, or if there are none. Default: only publish.",
+        };
+
         public SendOptions(Verb command)
         {
-            foreach (var option in (Option[])[_type, _source, _id, _subject, _data, _dataFile, _contentType, _structured, _count])
+            foreach (var option in (Option[])[_type, _source, _id, _subject, _data, _dataFile, _contentType, _structured, _count, _wait])
                 command.Add(option);
             command.Check(Faults);
         }
 
         public int Count(ParseResult parsed) => parsed.GetValue(_count);
+
+        public TimeSpan? Wait(ParseResult parsed) =>
+            parsed.GetValue(_wait) is { } text && KubeDuration.TryParse(text, out var limit) ? limit : null;
 
         public bool Structured(ParseResult parsed) => parsed.GetValue(_structured);
 
@@ -114,6 +134,8 @@ internal static class SendVerb
                 yield return "--id names one event; leave it out with --count, and each event gets an id of its own.";
             if (result.GetResult(_data) is { Implicit: false } && result.GetResult(_dataFile) is { Implicit: false })
                 yield return "--data and --data-file both give the data; use one of them.";
+            if (result.GetValue(_wait) is { } wait && !KubeDuration.TryParse(wait, out _))
+                yield return $"--wait: \"{wait}\" is no duration; write how long to wait, for example 30s or 2m.";
             if (result.GetValue(_dataFile) is { } file && file != "-" && !File.Exists(file))
                 yield return $"--data-file: there is no file \"{file}\".";
         }

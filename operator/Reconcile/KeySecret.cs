@@ -136,7 +136,6 @@ internal sealed record KeySecret(
                         Name = owner.Metadata.Name,
                         Uid = owner.Metadata.Uid,
                         Controller = true,
-                        BlockOwnerDeletion = true,
                     },
                 ],
             },

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net;
 using System.Text;
 using WebhookOperator.Cli;
 
@@ -17,7 +18,7 @@ internal sealed class ScriptedApi : IAsyncDisposable
     public static async Task<ScriptedApi> StartAsync(int status, string body)
     {
         var api = new ScriptedApi();
-        api._server = await Receiver.StartAsync(0, request =>
+        api._server = await Receiver.StartAsync(IPAddress.Loopback, 0, request =>
         {
             api._requests.Enqueue(request);
             return new ReceiverAnswer(status, body);
