@@ -151,7 +151,17 @@ internal sealed partial class LeaderLease : IDisposable
             _released = true;
             if (!EndTerm() || _seen is not { } seen || seen.Spec.HolderIdentity != _identity)
                 return;
-            await PutAsync(seen, "", 1, cancellation);
+            try
+            {
+                await PutAsync(seen, "", 1, cancellation);
+            }
+            catch (KubeApiException e) when (e.Status == HttpStatusCode.Conflict)
+            {
+                // A renewal that was broken off has arrived all the same.
+                if (See(await GetAsync(cancellation)) is not { } now || now.Spec.HolderIdentity != _identity)
+                    return;
+                await PutAsync(now, "", 1, cancellation);
+            }
             Released(_name);
         }
         catch (Exception e) when (!cancellation.IsCancellationRequested)
