@@ -40,7 +40,8 @@ internal sealed class ClusterSource : IResourceSource
     private readonly SavedSecrets _saved;
     private readonly PolledSecrets _polled;
     private readonly List<(Func<CancellationToken, Task> RunAsync, Func<string?> Fault)> _watches = [];
-    private volatile FrozenSet<string> _namespaceNames;
+    private readonly SpecVersions _specs = new();
+    private volatile NameSet _names;
 
     /// <param name="client">To the API server.</param>
     /// <param name="scope">Nothing is read outside of it.</param>
@@ -61,22 +62,26 @@ internal sealed class ClusterSource : IResourceSource
         _saved = new SavedSecrets(time);
         var logger = loggers.CreateLogger<ClusterSource>();
         _polled = new PolledSecrets(ReadSecretAsync, isNamed, key => Changed?.Invoke(key), time, logger);
-        _namespaceNames = scope.Names.ToFrozenSet(StringComparer.Ordinal);
+        _names = new NameSet(null, scope.Names.ToFrozenSet(StringComparer.Ordinal));
 
         Watch(Kinds.Subscriptions, _subscriptions, new ListWatchOptions<WebhookSubscription>
         {
             NotFoundHint = CrdHint,
-            Trim = item => Untracked(item) with { Misfits = Conformance.Misfits(item) },
+            Trim = item => Untracked(item) with { Misfits = Known(_subscriptions, item)?.Misfits ?? Conformance.Misfits(item) },
             Unreadable = (metadata, fault) => new WebhookSubscription { Metadata = metadata, Misfits = Conformance.Unreadable(fault) },
         });
         Watch(Kinds.WebhookSecrets, _webhookSecrets, new ListWatchOptions<WebhookSecret>
         {
             NotFoundHint = CrdHint,
-            Trim = item => Untracked(item) with { Misfits = Conformance.Misfits(item) },
+            Trim = item => Untracked(item) with { Misfits = Known(_webhookSecrets, item)?.Misfits ?? Conformance.Misfits(item) },
             Unreadable = (metadata, fault) => new WebhookSecret { Metadata = metadata, Misfits = Conformance.Unreadable(fault) },
         });
         Watch(Kinds.Secrets, _secrets, new ListWatchOptions<V1Secret> { LabelSelector = $"{ApiGroup.WatchLabel}=true" });
-        _subscriptions.Changed += name => Tell(WebhookSubscription.KubeKind, name);
+        _subscriptions.Changed += name =>
+        {
+            if (_specs.IsNew(name, _subscriptions))
+                Tell(WebhookSubscription.KubeKind, name);
+        };
         _webhookSecrets.Changed += name => Tell(WebhookSecret.KubeKind, name);
         _secrets.Changed += name =>
         {
@@ -86,11 +91,7 @@ internal sealed class ClusterSource : IResourceSource
         if (scope.Names.IsEmpty)
         {
             Watch(Kinds.Namespaces, _namespaces, new ListWatchOptions<V1Namespace> { Trim = NameOnly });
-            _namespaces.Changed += name =>
-            {
-                _namespaceNames = _namespaces.Items.Select(item => item.Metadata.Name).ToFrozenSet(StringComparer.Ordinal);
-                Changed?.Invoke(new ResourceKey(NamespaceKind, "", name.Name));
-            };
+            _namespaces.Changed += name => Changed?.Invoke(new ResourceKey(NamespaceKind, "", name.Name));
         }
 
         void Watch<T>(KubeResource resource, ObjectCache<T> cache, ListWatchOptions<T> options)
@@ -114,7 +115,19 @@ internal sealed class ClusterSource : IResourceSource
     /// <summary>What keeps the caches from being filled, or kept up to date; null while all is well.</summary>
     public string? Fault => _watches.Select(watch => watch.Fault()).FirstOrDefault(fault => fault is not null);
 
-    public IReadOnlySet<string> Namespaces => _namespaceNames;
+    public IReadOnlySet<string> Namespaces
+    {
+        get
+        {
+            if (!_scope.Names.IsEmpty)
+                return _names.Set;
+            var items = _namespaces.Items;
+            var names = _names;
+            if (!ReferenceEquals(names.Of, items))
+                _names = names = new NameSet(items, items.Select(item => item.Metadata.Name).ToFrozenSet(StringComparer.Ordinal));
+            return names.Set;
+        }
+    }
 
     public IReadOnlyCollection<WebhookSubscription> Subscriptions => _subscriptions.Items;
 
@@ -236,6 +249,11 @@ internal sealed class ClusterSource : IResourceSource
         return merged;
     }
 
+    /// <summary>The object in the cache, if its spec is the same.</summary>
+    private static T? Known<T>(ObjectCache<T> cache, T item) where T : class, IKubernetesObject<V1ObjectMeta> =>
+        cache.TryGet(item.Metadata.NamespaceProperty, item.Metadata.Name, out var known)
+        && known.Metadata.Uid == item.Metadata.Uid && known.Metadata.Generation == item.Metadata.Generation ? known : null;
+
     /// <summary>Without the record of who set which field: as large as the rest, and never read here.</summary>
     private static T Untracked<T>(T item) where T : IKubernetesObject<V1ObjectMeta>
     {
@@ -247,4 +265,7 @@ internal sealed class ClusterSource : IResourceSource
     {
         Metadata = new V1ObjectMeta { Name = item.Metadata.Name, Uid = item.Metadata.Uid, ResourceVersion = item.Metadata.ResourceVersion },
     };
+
+    /// <param name="Of">The objects that the names are of.</param>
+    private sealed record NameSet(IReadOnlyCollection<V1Namespace>? Of, FrozenSet<string> Set);
 }
