@@ -99,7 +99,7 @@ internal sealed partial class OperatorHost
         var scope = new NamespaceScope(_settings.Namespaces);
         var reconcile = new ReconcileLoop(
             resources.Source, dependencies, scope, resources.Leads, new SubscriptionTranslator(_settings.AllowHttp), routes,
-            new SubscriptionCallbacks(dispatcher.Upsert, dispatcher.Remove), specStatus, deliveryStatus, resources.Tell, _time, random, instruments,
+            Callbacks(sender, dispatcher), specStatus, deliveryStatus, resources.Tell, _time, random, instruments,
             _loggers);
         Stopping(reconcile.Dispose);
         // The source outlives the dispatcher and the status of what that did last: leadership too.
@@ -235,6 +235,19 @@ internal sealed partial class OperatorHost
 
     private static ReadOnlyMemory<byte> Json(WebhookSubscription subscription) =>
         System.Text.Encoding.UTF8.GetBytes(KubernetesJson.Serialize(subscription));
+
+    /// <summary>The sender first, so that attempts find what they share.</summary>
+    private static SubscriptionCallbacks Callbacks(Sender sender, Dispatcher dispatcher) => new(
+        subscription =>
+        {
+            sender.Keep(subscription);
+            dispatcher.Upsert(subscription);
+        },
+        uid =>
+        {
+            dispatcher.Remove(uid);
+            sender.Forget(uid);
+        });
 
     /// <summary>For any thread.</summary>
     private static Func<double> Random(Random random) => () =>

@@ -1,9 +1,10 @@
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using WebhookOperator.Tests.Testing;
 
 namespace WebhookOperator.Tests;
 
-public sealed class DocumentationTests
+public sealed partial class DocumentationTests
 {
     [Fact]
     public void Every_flag_is_documented()
@@ -22,4 +23,19 @@ public sealed class DocumentationTests
 
         Assert.All(packages, package => Assert.Contains($"| {package} |", text));
     }
+
+    /// <summary>All their documents together, as someone would apply them.</summary>
+    [Theory]
+    [InlineData("authentication.md")]
+    public void Manifests_on_a_page_are_valid(string page)
+    {
+        var text = File.ReadAllText(Path.Combine(Repository.Root, "docs", page));
+        var manifests = YamlBlock().Matches(text).SelectMany(block => Manifest.Parse(block.Groups[1].Value)).ToList();
+
+        Assert.NotEmpty(manifests);
+        Assert.All(manifests, manifest => Assert.Empty(manifest.Findings()));
+    }
+
+    [GeneratedRegex("^```yaml\n(.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline)]
+    private static partial Regex YamlBlock();
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using k8s.Models;
 using WebhookOperator.Api;
+using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Local;
 
@@ -118,10 +119,8 @@ internal sealed class Validation
         var endpoint = spec.Endpoint!;
         if (endpoint.Url?.StartsWith("http://", StringComparison.Ordinal) == true)
             _notes.Add(item.Fault($"{field}.url", "is held back unless the operator runs with --allow-http; use https"));
-        if (endpoint.Tls is not null)
-            _notes.Add(item.Fault($"{field}.tls", "is not supported by this version: deliveries are held"));
-        if (endpoint.Auth?.Oauth2 is not null)
-            _notes.Add(item.Fault($"{field}.auth.oauth2", "is not supported by this version: deliveries are held"));
+        if (endpoint.Auth?.Oauth2?.TokenUrl?.StartsWith("http://", StringComparison.Ordinal) == true)
+            _notes.Add(item.Fault($"{field}.auth.oauth2.tokenUrl", "is held back unless the operator runs with --allow-http; use https"));
 
         CheckKey(item, $"{field}.urlFrom.secretKeyRef", endpoint.UrlFrom?.SecretKeyRef);
         for (var i = 0; i < endpoint.Headers?.Count; i++)
@@ -133,8 +132,39 @@ internal sealed class Validation
             CheckKey(item, $"{field}.auth.basic.secretRef",
                 new SecretKeyReference { Name = endpoint.Auth?.Basic?.SecretRef?.Name, Key = key });
         }
+        CheckKey(item, $"{field}.auth.oauth2.clientSecretRef", endpoint.Auth?.Oauth2?.ClientSecretRef);
+        CheckTls(item, $"{field}.tls", endpoint.Tls);
         if (spec.Signing?.SecretRef?.Name is { } signing)
             Find(item, "spec.signing.secretRef.name", WebhookSecret.KubeKind, signing);
+    }
+
+    private void CheckTls(ManifestObject item, string field, TlsSpec? tls)
+    {
+        string? error;
+        if (CheckKey(item, $"{field}.caSecretRef", tls?.CaSecretRef) is { } bundle)
+        {
+            if (PemCertificates.TryRead(Encoding.UTF8.GetString(bundle), out var authorities, out error))
+                authorities.Dispose();
+            else
+                _faults.Add(item.Fault($"{field}.caSecretRef", $"names a key that {error}"));
+        }
+        if (tls?.ClientCertificateSecretRef is not { Name: { } name })
+            return;
+        field += ".clientCertificateSecretRef";
+        var certificate = CheckKey(item, field, new SecretKeyReference { Name = name, Key = "tls.crt" });
+        var key = CheckKey(item, field, new SecretKeyReference { Name = name, Key = "tls.key" });
+        if (certificate is null || key is null)
+            return;
+        if (!PemCertificates.TryRead(Encoding.UTF8.GetString(certificate), out var chain, out error))
+        {
+            _faults.Add(item.Fault(field, $"names a Secret whose key tls.crt {error}"));
+            return;
+        }
+        if (PemCertificates.TryAddKey(chain[0], Encoding.UTF8.GetString(key), out var identity, out error))
+            identity.Dispose();
+        else
+            _faults.Add(item.Fault(field, $"names a Secret whose key tls.key {error}"));
+        chain.Dispose();
     }
 
     private void CheckWebhookSecret(ManifestObject item, WebhookSecretSpec spec)

@@ -189,8 +189,9 @@ internal sealed partial class ReconcileLoop : IDisposable
         var before = _routes.Current(key);
         try
         {
-            Apply(key, await _subscriptions.ReconcileAsync(key, before?.Filter, cancellation));
-            return ReconcileResult.Done;
+            var outcome = await _subscriptions.ReconcileAsync(key, before?.Filter, cancellation);
+            Apply(key, outcome);
+            return ReconcileResult.AgainAt(outcome?.Again);
         }
         catch (Exception) when (!cancellation.IsCancellationRequested)
         {

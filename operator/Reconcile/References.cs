@@ -17,6 +17,9 @@ internal static class References
         Add(endpoint?.Auth?.Bearer?.TokenSecretRef?.Name);
         Add(endpoint?.Auth?.Basic?.SecretRef?.Name);
         Add(endpoint?.Auth?.ApiKey?.ValueSecretRef?.Name);
+        Add(endpoint?.Auth?.Oauth2?.ClientSecretRef?.Name);
+        Add(endpoint?.Tls?.CaSecretRef?.Name);
+        Add(endpoint?.Tls?.ClientCertificateSecretRef?.Name);
         return names;
 
         void Add(string? name)

@@ -18,6 +18,11 @@ internal sealed class Resolution(Surroundings around)
 
     public Obstacle? SecretObstacle { get; private set; }
 
+    /// <summary>When what was found becomes another thing by time alone; null if it stays.</summary>
+    public DateTimeOffset? Again { get; private set; }
+
+    public void LookAgainAt(DateTimeOffset time) => Again = Again < time ? Again : time;
+
     public void Fail(string reason, string message, bool stalled) => Obstacle ??= new Obstacle(reason, message, stalled);
 
     public string? Text(SecretKeyReference reference)

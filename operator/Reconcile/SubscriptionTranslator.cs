@@ -11,7 +11,8 @@ namespace WebhookOperator.Reconcile;
 /// <param name="Subscription">Without an endpoint if that can't be resolved: then deliveries are held.</param>
 /// <param name="Routed">False where the spec does not even say which events are wanted.</param>
 /// <param name="State">For the status.</param>
-internal sealed record SubscriptionOutcome(Subscription Subscription, bool Routed, ReconciledState State);
+/// <param name="Again">When another look is due although nothing has changed, since a certificate expires; null for never.</param>
+internal sealed record SubscriptionOutcome(Subscription Subscription, bool Routed, ReconciledState State, DateTimeOffset? Again);
 
 /// <summary>Turns the spec of a subscription, and what it names, into what the engine works with. Pure.</summary>
 /// <param name="allowHttp">Whether receivers that are no Service may be reached by plain http.</param>
@@ -20,7 +21,7 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
     /// <param name="resource">With its defaults.</param>
     /// <param name="around">What it names; null if that could not be read.</param>
     /// <param name="lastFilter">The filter in force, which stays where the spec has none that can be used; may be null.</param>
-    /// <param name="now">Keys that have expired by then don't sign.</param>
+    /// <param name="now">Keys that have expired by then don't sign, and such certificates are not presented.</param>
     public SubscriptionOutcome Translate(
         WebhookSubscription resource, Surroundings? around, Filter? lastFilter, DateTimeOffset now)
     {
@@ -48,7 +49,7 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
         };
         var state = new ReconciledState(
             subscription.Uid, subscription.Generation, Conditions(subscription, resolution), endpoint is null ? null : StatusComposer.Display(endpoint.Url));
-        return new SubscriptionOutcome(subscription, filter is not null, state);
+        return new SubscriptionOutcome(subscription, filter is not null, state, resolution.Again);
 
         bool FaultsUnder(string field) => faults.Any(fault => fault.Field.StartsWith(field, StringComparison.Ordinal));
     }
@@ -58,13 +59,10 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
     {
         var spec = resource.Spec;
         var endpoint = spec.Endpoint ?? new EndpointSpec();
-        if (endpoint.Auth?.Oauth2 is not null || endpoint.Tls is not null)
-        {
-            var field = endpoint.Tls is not null ? "tls" : "auth.oauth2";
-            resolution.Fail("Unsupported", $"spec.endpoint.{field} is not supported by this version; remove it.", stalled: true);
-        }
         var url = Url(resource, resolution);
         var headers = Headers(endpoint, resolution);
+        var oauth2 = DestinationAuth.OAuth2(endpoint.Auth?.Oauth2, resolution, allowHttp);
+        var tls = DestinationAuth.Tls(endpoint.Tls, url, resolution, now);
         var keys = SigningKeys(spec.Signing?.SecretRef?.Name, resolution, now);
         if (url is null || resolution.Obstacle is not null)
             return null;
@@ -73,6 +71,8 @@ internal sealed class SubscriptionTranslator(bool allowHttp)
             Url = url,
             IsClusterService = endpoint.Service is not null,
             Headers = headers,
+            OAuth2 = oauth2,
+            Tls = tls,
             SigningKeys = keys,
             Format = Enum.TryParse<PayloadFormat>(spec.Payload?.Format, out var format) ? format : PayloadFormat.CloudEvents,
             Timeout = SpecValues.Duration(endpoint.Timeout, TimeSpan.FromSeconds(15)),

@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using WebhookOperator.Api;
+using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Tests.Testing;
 
@@ -63,6 +64,14 @@ public sealed class GoldenTests
                 Url = endpoint.Url.AbsoluteUri,
                 endpoint.IsClusterService,
                 Headers = endpoint.Headers.Select(header => $"{header.Key}: {header.Value}"),
+                endpoint.OAuth2,
+                Tls = endpoint.Tls is not { } tls ? null : new
+                {
+                    Authorities = Subjects(tls.Authorities),
+                    Certificate = Subjects(tls.Certificate),
+                    HasKey = tls.Key is not null,
+                    tls.ServerName,
+                },
                 SigningKeys = endpoint.SigningKeys.Select(key => key.Algorithm),
                 endpoint.Format,
                 endpoint.Timeout,
@@ -77,6 +86,14 @@ public sealed class GoldenTests
                     .Select(condition => $"{condition.Type}={condition.Status} {condition.Reason}: {condition.Message}"),
             },
         };
+    }
+
+    private static IEnumerable<string>? Subjects(string? pem)
+    {
+        if (pem is null)
+            return null;
+        Assert.True(PemCertificates.TryRead(pem, out var certificates, out var error), error);
+        return certificates.Select(certificate => certificate.Subject);
     }
 
     private static object? Unless<T>(T common, T value) =>

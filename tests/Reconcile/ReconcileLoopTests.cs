@@ -1,3 +1,5 @@
+using System.Text.Json;
+using WebhookOperator.Tests.Testing;
 using static WebhookOperator.Tests.Testing.Manifests;
 
 namespace WebhookOperator.Tests.Reconcile;
@@ -86,6 +88,41 @@ public sealed class ReconcileLoopTests
         lax.Directory.Write("a.yaml", Subscription("one", "http://127.0.0.1:9911/hooks"));
         await lax.StartAsync();
         Assert.Equal("http://127.0.0.1:9911/hooks", lax.Subscription("one")!.Endpoint!.Url.AbsoluteUri);
+    }
+
+    [Fact]
+    public async Task A_client_certificate_that_expires_holds_deliveries_until_the_Secret_has_another()
+    {
+        const string tls = """
+                tls:
+                  clientCertificateSecretRef:
+                    name: client
+            """;
+        await using var harness = new ReconcileHarness();
+        using var root = TestAuthority.Root();
+        var start = harness.Time.GetUtcNow();
+        harness.Directory.Write("s.yaml", Client(root.Client("first", notBefore: start.AddDays(-1), notAfter: start.AddDays(1))));
+        harness.Directory.Write("a.yaml", Subscription("one", more: tls));
+        await harness.StartAsync();
+        var first = harness.Subscription("one")!.Endpoint!.Tls;
+        Assert.NotNull(first);
+
+        harness.Time.Advance(TimeSpan.FromDays(1) + TimeSpan.FromSeconds(2));
+        await harness.UntilAsync(() => harness.Condition("WebhookSubscription", "one", "Stalled") == "True CertificateExpired", "it is told");
+        Assert.Null(harness.Subscription("one")!.Endpoint);
+
+        harness.Directory.Write("s.yaml", Client(root.Client("second", notBefore: start.AddDays(3), notAfter: start.AddDays(9))));
+        await harness.UntilAsync(() => harness.Condition("WebhookSubscription", "one", "Reconciling") == "True CertificateNotYetValid", "it waits");
+        harness.Time.Advance(TimeSpan.FromDays(2));
+        await harness.UntilAsync(() => harness.Subscription("one")!.Endpoint is not null, "the new one is presented");
+        Assert.NotEqual(first, harness.Subscription("one")!.Endpoint!.Tls);
+
+        static string Client(ClientIdentity identity) => $$"""
+            apiVersion: v1
+            kind: Secret
+            metadata: { name: client, namespace: acme }
+            stringData: { tls.crt: {{JsonSerializer.Serialize(identity.CertificatePem)}}, tls.key: {{JsonSerializer.Serialize(identity.Pkcs8)}} }
+            """;
     }
 
     [Fact]

@@ -8,6 +8,12 @@ namespace WebhookOperator.Tests.Testing;
 internal sealed record Received(
     string Method, string Target, string Protocol, string Connection, IReadOnlyList<KeyValuePair<string, string>> Headers, byte[] Body)
 {
+    /// <summary>The server name that was asked for in TLS (SNI); null if none was.</summary>
+    public string? ServerName { get; init; }
+
+    /// <summary>The subject of the client's certificate; null if none was presented.</summary>
+    public string? Client { get; init; }
+
     /// <summary>The one value of a header; null if it is absent, an error if it came twice.</summary>
     public string? Header(string name) =>
         Headers.SingleOrDefault(h => string.Equals(h.Key, name, StringComparison.OrdinalIgnoreCase)).Value;

@@ -2,9 +2,12 @@ using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace WebhookOperator.Tests.Testing;
 
@@ -14,6 +17,7 @@ namespace WebhookOperator.Tests.Testing;
 /// </summary>
 internal sealed class Receiver : IAsyncDisposable
 {
+    private const string ServerNameItem = "server-name";
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
 
     private readonly WebApplication _app;
@@ -37,7 +41,11 @@ internal sealed class Receiver : IAsyncDisposable
 
     /// <param name="answer">200 to everything if left out.</param>
     /// <param name="certificate">Makes it speak https, with HTTP/2 for who asks.</param>
-    public static async Task<Receiver> StartAsync(Answer? answer = null, X509Certificate2? certificate = null)
+    /// <param name="tls">More about https, such as whether clients must show a certificate.</param>
+    /// <param name="protocols">HTTP/2 is spoken by https alone.</param>
+    public static async Task<Receiver> StartAsync(
+        Answer? answer = null, X509Certificate2? certificate = null, Action<HttpsConnectionAdapterOptions>? tls = null,
+        HttpProtocols protocols = HttpProtocols.Http1AndHttp2)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore();
@@ -50,8 +58,19 @@ internal sealed class Receiver : IAsyncDisposable
             kestrel.Limits.MaxRequestBodySize = null;
             kestrel.Listen(IPAddress.Loopback, 0, listen =>
             {
+                listen.Protocols = protocols;
                 if (certificate is not null)
-                    listen.UseHttps(certificate);
+                {
+                    listen.UseHttps(https =>
+                    {
+                        https.ServerCertificateSelector = (connection, name) =>
+                        {
+                            connection!.Items[ServerNameItem] = name;
+                            return certificate;
+                        };
+                        tls?.Invoke(https);
+                    });
+                }
             });
         });
         var app = builder.Build();
@@ -81,7 +100,11 @@ internal sealed class Receiver : IAsyncDisposable
         var received = new Received(
             context.Request.Method, context.Features.Get<IHttpRequestFeature>()!.RawTarget, context.Request.Protocol, context.Connection.Id,
             [.. context.Request.Headers.SelectMany(h => h.Value.Select(v => KeyValuePair.Create(h.Key, v!)))],
-            body.ToArray());
+            body.ToArray())
+        {
+            ServerName = context.Features.Get<IConnectionItemsFeature>()?.Items.TryGetValue(ServerNameItem, out var name) == true ? (string?)name : null,
+            Client = context.Connection.ClientCertificate?.Subject,
+        };
         _arrivals.Add(received);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, _stopping.Token);
         try

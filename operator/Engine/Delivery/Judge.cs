@@ -55,7 +55,8 @@ internal static class Judge
     /// <summary>
     /// Whether the failure speaks of the receiver's health, and so counts for the circuit breaker: it was not
     /// reached, did not answer in time, or answered 429 or 5xx. Another answer judges the one request (a 400, a
-    /// 404): the receiver is there, and holding back its other events would help no one.
+    /// 404): the receiver is there, and holding back its other events would help no one. Without an access token
+    /// no event can reach it, so that counts too.
     /// </summary>
     public static bool CountsForBreaker(SendResult result) => result.Error switch
     {

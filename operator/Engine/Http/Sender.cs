@@ -2,13 +2,12 @@ using System.Buffers;
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Security;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store;
 
 namespace WebhookOperator.Engine.Http;
 
-/// <summary>Sends one delivery as one HTTP request. Follows no redirect, uses no proxy, keeps no cookie, unpacks nothing.</summary>
+/// <summary>Sends one delivery as one HTTP request.</summary>
 internal sealed class Sender : IDisposable
 {
     /// <summary>Of a response body, for the delivery log.</summary>
@@ -17,41 +16,92 @@ internal sealed class Sender : IDisposable
     /// <summary>Of a response body, before the connection is given up instead.</summary>
     private const int ReadBytes = 16 * 1024;
 
-    /// <summary>A connection is made anew after this long, so that a change of DNS is followed.</summary>
-    private static readonly TimeSpan ConnectionLifetime = TimeSpan.FromMinutes(5);
-
     /// <summary>Visible ASCII, space and tab (RFC 9110, section 5.5).</summary>
     private static readonly SearchValues<char> Sendable = SearchValues.Create(
         [.. Enumerable.Range(' ', '~' - ' ' + 1).Select(c => (char)c), '\t']);
 
-    private static readonly string UserAgent =
-        $"WebhookOperator/{typeof(Sender).Assembly.GetName().Version!.ToString(3)}";
-
     private readonly HttpMessageInvoker _guarded;
     private readonly HttpMessageInvoker _cluster;
+    private readonly Destinations _destinations;
     private readonly TimeProvider _time;
 
     /// <param name="guard">Judges the address of every endpoint that is not a cluster service.</param>
     /// <param name="time">For the timestamp that is signed.</param>
     public Sender(AddressGuard guard, TimeProvider time)
     {
-        _guarded = NewInvoker(new GuardedConnector(guard));
-        _cluster = NewInvoker(new GuardedConnector(null));
+        var (guarded, cluster) = (new GuardedConnector(guard), new GuardedConnector(null));
+        _guarded = HttpTransport.New(guarded.ConnectAsync);
+        _cluster = HttpTransport.New(cluster.ConnectAsync);
+        _destinations = new Destinations(guarded, cluster, _guarded, time);
         _time = time;
     }
+
+    /// <inheritdoc cref="Destinations.Count"/>
+    public (int Transports, int Tokens) Held => _destinations.Count;
+
+    /// <summary>
+    /// Keeps what requests to the subscription need beyond one of them. To be told of each that is new or has
+    /// changed; one that it was not told of is sent to all the same, with a connection and a token of its own.
+    /// </summary>
+    public void Keep(Subscription subscription) => _destinations.Keep(subscription.Uid, subscription.Endpoint);
+
+    /// <summary>The subscription is gone.</summary>
+    public void Forget(string uid) => _destinations.Keep(uid, null);
 
     /// <summary>
     /// Sends, and reads the answer. Once status and headers of an answer are there, the result stands, even if
     /// the body is then cut off by <paramref name="cancellation"/>.
     /// </summary>
     /// <exception cref="OperationCanceledException">Cancelled before an answer came.</exception>
-    public async Task<SendResult> SendAsync(Subscription subscription, PendingDelivery delivery, CancellationToken cancellation)
+    public Task<SendResult> SendAsync(Subscription subscription, PendingDelivery delivery, CancellationToken cancellation)
     {
         var endpoint = subscription.Endpoint
             ?? throw new InvalidOperationException($"{subscription.Name} has no endpoint; its lane must hold.");
+        // Most endpoints have neither, and pay nothing for those that do.
+        return endpoint is { Tls: null, OAuth2: null }
+            ? SendAsync(endpoint, Invoker(endpoint), null, delivery, cancellation)
+            : SendWithCredentialsAsync(endpoint, delivery, cancellation);
+    }
+
+    /// <summary>
+    /// The 401 of a receiver ends the attempt, since an attempt is one request; the next has another token. The
+    /// token is waited for through half the attempt's time at most, so that the request keeps the other.
+    /// </summary>
+    private async Task<SendResult> SendWithCredentialsAsync(Endpoint endpoint, PendingDelivery delivery, CancellationToken cancellation)
+    {
+        using var transport = endpoint.Tls is { } tls ? _destinations.Transport(endpoint, tls) : null;
+        var invoker = transport?.Value.Invoker ?? Invoker(endpoint);
+        if (endpoint.OAuth2 is not { } client)
+            return await SendAsync(endpoint, invoker, null, delivery, cancellation);
+        using var tokens = _destinations.Tokens(client);
+        TokenAnswer answer;
+        try
+        {
+            answer = await tokens.Value.GetAsync().WaitAsync(endpoint.Timeout / 2, _time, cancellation);
+        }
+        catch (TimeoutException)
+        {
+            return NoToken($"The token endpoint {client.TokenUrl.Authority} did not answer within {endpoint.Timeout.TotalSeconds / 2:0.###} s.");
+        }
+        if (!answer.Succeeded)
+            return NoToken(answer.Fault);
+        var result = await SendAsync(endpoint, invoker, answer.Token, delivery, cancellation);
+        if (result.StatusCode != (int)HttpStatusCode.Unauthorized)
+            return result;
+        tokens.Value.Refuse(answer);
+        return result with { Message = $"{result.Message} The next attempt uses another access token." };
+    }
+
+    private static SendResult NoToken(string fault) => new() { Error = ErrorClass.OAuth2, Message = fault };
+
+    private HttpMessageInvoker Invoker(Endpoint endpoint) => endpoint.IsClusterService ? _cluster : _guarded;
+
+    private async Task<SendResult> SendAsync(
+        Endpoint endpoint, HttpMessageInvoker invoker, string? token, PendingDelivery delivery, CancellationToken cancellation)
+    {
         if (!Payload.TryBuild(delivery.Event, endpoint.Format, out var payload, out var fault))
             return new SendResult { Error = ErrorClass.Payload, Message = fault };
-        using var request = NewRequest(endpoint, delivery, payload);
+        using var request = NewRequest(endpoint, token, delivery, payload);
         if (UnsendableHeader(request) is { } header)
             return new SendResult
             {
@@ -61,7 +111,7 @@ internal sealed class Sender : IDisposable
         HttpResponseMessage response;
         try
         {
-            response = await (endpoint.IsClusterService ? _cluster : _guarded).SendAsync(request, cancellation);
+            response = await invoker.SendAsync(request, cancellation);
         }
         catch (HttpRequestException e)
         {
@@ -86,38 +136,21 @@ internal sealed class Sender : IDisposable
 
     public void Dispose()
     {
+        _destinations.Dispose();
         _guarded.Dispose();
         _cluster.Dispose();
     }
 
-    private static HttpMessageInvoker NewInvoker(GuardedConnector connector) => new(new SocketsHttpHandler
-    {
-        ActivityHeadersPropagator = null,
-        AllowAutoRedirect = false,
-        AutomaticDecompression = DecompressionMethods.None,
-        ConnectCallback = connector.ConnectAsync,
-        EnableMultipleHttp2Connections = true,
-        MaxResponseDrainSize = 0,
-        PooledConnectionLifetime = ConnectionLifetime,
-        SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = ServerCertificate.Validate },
-        UseCookies = false,
-        UseProxy = false,
-    });
-
-    private HttpRequestMessage NewRequest(Endpoint endpoint, PendingDelivery delivery, Payload payload)
+    private HttpRequestMessage NewRequest(Endpoint endpoint, string? token, PendingDelivery delivery, Payload payload)
     {
         var id = delivery.Event.Id.ToString();
         var timestamp = _time.GetUtcNow().ToUnixTimeSeconds();
-        var request = new HttpRequestMessage(HttpMethod.Post, endpoint.Url)
-        {
-            Content = new ReadOnlyMemoryContent(payload.Body),
-            Version = endpoint.Url.Scheme == Uri.UriSchemeHttps ? HttpVersion.Version20 : HttpVersion.Version11,
-            VersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
-        };
+        var content = new ReadOnlyMemoryContent(payload.Body);
+        var request = HttpTransport.NewRequest(endpoint.Url, content);
         if (payload.ContentType is not null)
-            request.Content.Headers.TryAddWithoutValidation("content-type", payload.ContentType);
+            content.Headers.TryAddWithoutValidation("content-type", payload.ContentType);
         var headers = request.Headers;
-        headers.TryAddWithoutValidation("user-agent", UserAgent);
+        headers.TryAddWithoutValidation("user-agent", HttpTransport.UserAgent);
         headers.TryAddWithoutValidation("webhook-id", id);
         headers.TryAddWithoutValidation("webhook-timestamp", timestamp.ToString(CultureInfo.InvariantCulture));
         if (!endpoint.SigningKeys.IsEmpty)
@@ -127,9 +160,11 @@ internal sealed class Sender : IDisposable
         foreach (var (name, value) in delivery.Event.Event.Extensions)
             if (name is "traceparent" or "tracestate" && IsSendable(value))
                 headers.TryAddWithoutValidation(name, value);
+        if (token is not null)
+            headers.TryAddWithoutValidation("authorization", $"Bearer {token}");
         foreach (var (name, value) in endpoint.Headers)
             if (!ReservedHeaders.Contains(name) && !headers.TryAddWithoutValidation(name, value))
-                request.Content.Headers.TryAddWithoutValidation(name, value);
+                content.Headers.TryAddWithoutValidation(name, value);
         return request;
     }
 

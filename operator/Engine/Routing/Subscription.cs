@@ -40,6 +40,12 @@ internal sealed record Endpoint
     /// <summary>The subscription's own headers, credentials resolved. Never one that the engine sets itself.</summary>
     public ImmutableArray<KeyValuePair<string, string>> Headers { get; init; } = [];
 
+    /// <summary>Each request carries a token that is had with it; null to send none.</summary>
+    public OAuth2Client? OAuth2 { get; init; }
+
+    /// <summary>Null for TLS with what the system trusts, without a client certificate.</summary>
+    public TlsSettings? Tls { get; init; }
+
     /// <summary>Each signs; empty means unsigned. The newest key comes first.</summary>
     public ImmutableArray<SigningKey> SigningKeys { get; init; } = [];
 

@@ -82,6 +82,9 @@ internal enum ErrorClass
 
     /// <summary>A fault of the operator itself; its log has the details.</summary>
     Internal = 10,
+
+    /// <summary>No access token could be had from the token endpoint, so no request was made.</summary>
+    OAuth2 = 11,
 }
 
 /// <summary>One HTTP request and what came of it.</summary>

@@ -51,6 +51,7 @@ public sealed class JudgeTests
     [InlineData(ErrorClass.Dns)]
     [InlineData(ErrorClass.Tls)]
     [InlineData(ErrorClass.AddressBlocked)]
+    [InlineData(ErrorClass.OAuth2)]
     [InlineData(ErrorClass.Payload)]
     [InlineData(ErrorClass.Internal)]
     internal void No_answer_is_retried(ErrorClass error) =>

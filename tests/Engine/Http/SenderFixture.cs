@@ -19,7 +19,9 @@ internal sealed class SenderFixture : IDisposable
 
     /// <param name="allowed">Loopback if left out.</param>
     public SenderFixture(params string[] allowed) => Sender = new Sender(
-        new AddressGuard([.. (allowed is [] ? ["127.0.0.0/8", "::1/128"] : allowed).Select(IPNetwork.Parse)]), new FakeTimeProvider(Now));
+        new AddressGuard([.. (allowed is [] ? ["127.0.0.0/8", "::1/128"] : allowed).Select(IPNetwork.Parse)]), Time);
+
+    public FakeTimeProvider Time { get; } = new(Now);
 
     public Sender Sender { get; }
 
@@ -40,6 +42,13 @@ internal sealed class SenderFixture : IDisposable
     /// <summary>Without a token, it ends after a deadline of 60 s, which is a failure of the test.</summary>
     public Task<SendResult> SendAsync(Endpoint endpoint, Event? e = null, CancellationToken? cancellation = null) =>
         Sender.SendAsync(Subscription(endpoint), Delivery(new StoredEvent(EventId, "acme", Now, e ?? Event)), cancellation ?? _deadline.Token);
+
+    /// <summary>As the reconciler would: what requests to the endpoint share is there until <see cref="Sender.Forget"/>.</summary>
+    public Endpoint Keep(Endpoint endpoint, string uid = "uid")
+    {
+        Sender.Keep(Subscription(endpoint) with { Uid = uid });
+        return endpoint;
+    }
 
     public static Subscription Subscription(Endpoint endpoint) => new()
     {
