@@ -29,7 +29,7 @@ internal sealed record ResourceSide(
         string[] tokens = settings.ApiTokenFile is null ? []
             : [.. File.ReadLines(settings.ApiTokenFile).Select(line => line.Trim()).Where(line => line.Length > 0)];
         return new ResourceSide(
-            source, new LocalCaller(tokens).AuthorizeAsync, Leads: () => true, Tell: _ => { }, StatusPace.Local, Fault: () => null,
+            source, new LocalCaller(tokens, settings.Listen.Host).AuthorizeAsync, Leads: () => true, Tell: _ => { }, StatusPace.Local, Fault: () => null,
             RunAsync: (_, cancellation) => source.RunAsync(cancellation),
             CloseAsync: () =>
             {

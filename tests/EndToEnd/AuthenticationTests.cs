@@ -47,7 +47,7 @@ public sealed class AuthenticationTests : IDisposable
             ("CN=before", "key-1", "Bearer token-1", "hooks.bank.example"),
             (request.Client, request.Header("x-key"), request.Header("authorization"), request.ServerName)));
 
-        tokens.ClientSecret = "another";
+        (tokens.FormerClientSecret, tokens.ClientSecret) = (tokens.ClientSecret, "another");
         await local.ApplyAsync("resources.yaml", Secrets("key-2", "another", _root.Client("after")) + "\n---\n" + Manifest(bank, tokens));
         await PublishUntilAsync(local, () => bank.Requests.Count(request => request.Client == "CN=after") >= 20);
         await LocalOperator.UntilAsync(() => Task.FromResult(local.Reports.Count == _published.Count));
@@ -55,8 +55,8 @@ public sealed class AuthenticationTests : IDisposable
         Assert.All(local.Reports, report => Assert.Equal((DeliveryState.Delivered, 1), (report.State, report.Attempt?.Number)));
         Assert.Equal(_published.Order(), bank.Requests.Select(request => request.Header("webhook-id")).Order());
         Assert.All(bank.Requests, request => Assert.Contains(
-            (request.Client, request.Header("x-key"), request.Header("authorization")),
-            new (string?, string?, string?)[] { ("CN=before", "key-1", "Bearer token-1"), ("CN=after", "key-2", "Bearer token-2") }));
+            (request.Client, request.Header("x-key")), new (string?, string?)[] { ("CN=before", "key-1"), ("CN=after", "key-2") }));
+        Assert.All(bank.Requests, request => Assert.Contains(request.Header("authorization")?["Bearer ".Length..], tokens.Issued));
     }
 
     [Fact]

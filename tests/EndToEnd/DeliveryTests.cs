@@ -99,7 +99,7 @@ public sealed class DeliveryTests
 
         await local.ApplyAsync("resources.yaml", "");
         await LocalOperator.UntilAsync(async () => (await local.GetAsync("/v1/namespaces/acme/subscriptions/orders")).Status == 404);
-        Assert.DoesNotContain("subscription=\"orders\"", await local.ScrapeAsync());
+        await LocalOperator.UntilAsync(async () => !(await local.ScrapeAsync()).Contains("subscription=\"orders\"", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -29,6 +29,9 @@ internal sealed class TokenServer : IAsyncDisposable
     /// <summary>With characters that Basic can't carry as they are.</summary>
     public string ClientSecret { get; set; } = "s3cr:t/+%ä&";
 
+    /// <summary>Taken too, while clients change from one to the other.</summary>
+    public string? FormerClientSecret { get; set; }
+
     /// <summary>Credentials are taken from the header Authorization.</summary>
     public bool TakesBasic { get; set; } = true;
 
@@ -78,10 +81,12 @@ internal sealed class TokenServer : IAsyncDisposable
         if (request.Header("authorization") is { } header)
         {
             var parts = Encoding.ASCII.GetString(Convert.FromBase64String(header["Basic ".Length..])).Split(':');
-            return TakesBasic && parts.Length == 2
-                && (WebUtility.UrlDecode(parts[0]), WebUtility.UrlDecode(parts[1])) == (ClientId, ClientSecret);
+            return TakesBasic && parts.Length == 2 && Knows(WebUtility.UrlDecode(parts[0]), WebUtility.UrlDecode(parts[1]));
         }
         var form = Form(request);
-        return TakesBody && form.GetValueOrDefault("client_id") == ClientId && form.GetValueOrDefault("client_secret") == ClientSecret;
+        return TakesBody && Knows(form.GetValueOrDefault("client_id"), form.GetValueOrDefault("client_secret"));
     }
+
+    private bool Knows(string? id, string? secret) =>
+        id == ClientId && secret is not null && (secret == ClientSecret || secret == FormerClientSecret);
 }

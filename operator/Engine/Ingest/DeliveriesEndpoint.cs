@@ -1,5 +1,7 @@
 using System.Text.Json;
 using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+using WebhookOperator.Telemetry;
 
 namespace WebhookOperator.Engine.Ingest;
 
@@ -42,8 +44,9 @@ internal sealed class DeliveriesEndpoint(ApiContext api)
 
     public Task RedeliverAsync(HttpContext context) => WithAccessAsync(context, ApiAccess.Redeliver, async @namespace =>
     {
+        // What is pending again must be told to its lane, so a caller that goes away does not end this half way.
         if (IdOf(context) is not { } id
-            || await api.Store.RedeliverAsync(@namespace, id, api.Time.GetUtcNow(), context.RequestAborted) is not { } redelivery)
+            || await api.Store.RedeliverAsync(@namespace, id, api.Time.GetUtcNow(), CancellationToken.None) is not { } redelivery)
             return NoDelivery(context, @namespace);
         api.Deliveries.Reopen(redelivery.SubscriptionUid, redelivery.Reopened ? 1 : 0);
         return await AnswerCountAsync(context, 1);
@@ -56,10 +59,28 @@ internal sealed class DeliveriesEndpoint(ApiContext api)
         var now = api.Time.GetUtcNow();
         if (QueryParsing.Parse(body, now, out var query) is { } problem)
             return problem;
-        // Replayed deliveries are pending again, so nothing but the store may end this half way.
-        var count = await api.Store.ReplayAsync(resource.Uid, query, now, CancellationToken.None);
-        api.Deliveries.Reopen(resource.Uid, count);
+        var count = 0;
+        try
+        {
+            // As above.
+            await api.Store.ReplayAsync(resource.Uid, query, now, Replayed, CancellationToken.None);
+        }
+        catch (StoreUnavailableException e) when (count > 0)
+        {
+            api.Logger.ApiStoreUnavailable(context.Request.Path, e.Message);
+            return new Problem(StatusCodes.Status503ServiceUnavailable,
+                $"The store can't take any more right now. {count} deliveries were replayed and are under way; the same call again does the rest.")
+            {
+                RetryAfter = ApiContext.StoreRetry,
+            };
+        }
         return await AnswerCountAsync(context, count);
+
+        void Replayed(int chunk)
+        {
+            count += chunk;
+            api.Deliveries.Reopen(resource.Uid, chunk);
+        }
     });
 
     private async Task WithAccessAsync(HttpContext context, ApiAccess access, Func<string, Task<Problem?>> answer)

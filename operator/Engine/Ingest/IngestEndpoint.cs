@@ -90,7 +90,7 @@ internal sealed class IngestEndpoint(ApiContext api)
                 return TooLarge($"Event {i} of the batch", api.Limits.MaxEventBytes) with { Index = i };
 
         // 4. Match, store in one commit, hand over, answer.
-        var stored = await StoreAsync(@namespace, table, events, context.RequestAborted);
+        var stored = await StoreAsync(@namespace, table, events);
         api.Deliveries.Offer(stored);
         foreach (var result in stored)
             if (result.Duplicate)
@@ -101,8 +101,7 @@ internal sealed class IngestEndpoint(ApiContext api)
         return null;
     }
 
-    private Task<ImmutableArray<EnqueueResult>> StoreAsync(
-        string @namespace, RouteTable table, List<Event> events, CancellationToken cancellation)
+    private Task<ImmutableArray<EnqueueResult>> StoreAsync(string @namespace, RouteTable table, List<Event> events)
     {
         if (events.Count == 0)
             return Task.FromResult(ImmutableArray<EnqueueResult>.Empty);
@@ -114,7 +113,8 @@ internal sealed class IngestEndpoint(ApiContext api)
             table.Match(events[i], matches);
             accepted[i] = new NewEvent(@namespace, events[i], matches, now);
         }
-        return api.Store.EnqueueAsync(accepted, cancellation);
+        // What is stored must be handed over, so a caller that goes away does not end this half way.
+        return api.Store.EnqueueAsync(accepted, CancellationToken.None);
     }
 
     private static EventFault? Parse(Mode mode, IHeaderDictionary headers, byte[] body, List<Event> events)

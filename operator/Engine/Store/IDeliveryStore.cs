@@ -9,7 +9,9 @@ namespace WebhookOperator.Engine.Store;
 /// </summary>
 /// <remarks>
 /// Every method throws <see cref="StoreUnavailableException"/> where the store can't answer now (disk full,
-/// I/O fault, closed); then nothing of that call was changed, and the same call may succeed later.
+/// I/O fault, closed); then nothing of that call was changed, and the same call may succeed later. Of a call
+/// that changes something and was cancelled, it is not known whether it did; so none that must be followed up
+/// (by telling a lane, say) is given a token that a stranger can cancel.
 /// </remarks>
 internal interface IDeliveryStore : IAsyncDisposable
 {
@@ -61,10 +63,17 @@ internal interface IDeliveryStore : IAsyncDisposable
 
     /// <summary>
     /// Makes every finished delivery that the query selects due now, at the start of its schedule. Works in
-    /// chunks: where it fails midway, those before are due, and the same call again does the rest.
+    /// chunks of at most 1,000: where it fails midway, those before are due, and the same call again does the rest.
     /// </summary>
-    /// <returns>How many.</returns>
-    Task<int> ReplayAsync(string subscriptionUid, ReplayQuery query, DateTimeOffset now, CancellationToken cancellation);
+    /// <param name="subscriptionUid">Whose.</param>
+    /// <param name="query">Which.</param>
+    /// <param name="now">When they become due.</param>
+    /// <param name="replayed">
+    /// Called once for each chunk that is durable and has any, with how many it has, before the next one begins;
+    /// so their sum is what was done, also where the call then fails.
+    /// </param>
+    /// <param name="cancellation">Stops before the next chunk.</param>
+    Task ReplayAsync(string subscriptionUid, ReplayQuery query, DateTimeOffset now, Action<int> replayed, CancellationToken cancellation);
 
     /// <summary>
     /// Ends pending deliveries of a subscription: <see cref="DeliveryState.Cancelled"/> for one that was

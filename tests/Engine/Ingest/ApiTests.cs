@@ -68,6 +68,37 @@ public sealed class ApiTests : IAsyncLifetime
         Assert.Empty((await LogAsync()).AsArray());
     }
 
+    [Theory]
+    [InlineData("Origin", "https://evil.example", 403)]
+    [InlineData("Origin", "null", 403)]
+    [InlineData("Origin", "http://localhost:3000", 403)]
+    [InlineData("Sec-Fetch-Site", "cross-site", 403)]
+    [InlineData("Sec-Fetch-Site", "same-site", 403)]
+    [InlineData("Sec-Fetch-Site", "same-origin", 202)]
+    [InlineData("Sec-Fetch-Site", "none", 202)]
+    [InlineData("Host", "evil.example", 403)]
+    [InlineData("Host", "evil.example:8080", 403)]
+    [InlineData("Host", "127.0.0.1.evil.example", 403)]
+    [InlineData("Host", "192.168.1.10", 403)]
+    [InlineData("Host", "LOCALHOST:8080", 202)]
+    [InlineData("Host", "127.0.0.1", 202)]
+    [InlineData("Host", "[::1]:8080", 202)]
+    public async Task A_web_page_can_not_call(string header, string value, int status)
+    {
+        foreach (var (method, path) in new[] { ("POST", "/v1/namespaces/acme/subscriptions/orders/replay"), ("GET", "/v1/namespaces/acme/subscriptions") })
+        {
+            // What a page can send without asking first: a form or plain text.
+            var request = new HttpRequestMessage(new HttpMethod(method), new Uri(_operator.Api, path));
+            if (method == "POST")
+                request.Content = new StringContent("{}", Encoding.UTF8, "text/plain");
+            request.Headers.TryAddWithoutValidation(header, value);
+            var answer = await _operator.SendAsync(request);
+            Assert.Equal(status == 403 ? 403 : method == "POST" ? 202 : 200, answer.Status);
+            if (status == 403)
+                Assert.Contains("--api-token-file", answer.Detail);
+        }
+    }
+
     [Fact]
     public async Task What_is_too_large_is_refused_whole()
     {
@@ -185,7 +216,7 @@ public sealed class ApiTests : IAsyncLifetime
         {
             await client.ConnectAsync(_operator.Api.Host, _operator.Api.Port);
             await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(
-                $"POST {Events} HTTP/1.1\r\nHost: x\r\nContent-Type: {Structured}\r\nContent-Length: 200\r\n\r\n{{\"specversion\":\"1.0\""));
+                $"POST {Events} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {Structured}\r\nContent-Length: 200\r\n\r\n{{\"specversion\":\"1.0\""));
         }
         Assert.Equal(202, (await _operator.PublishAsync("{}", "after", "order.x")).Status);
         Assert.Single((await LogAsync()).AsArray());
@@ -209,7 +240,7 @@ public sealed class ApiTests : IAsyncLifetime
         using var client = new TcpClient();
         await client.ConnectAsync(_operator.Api.Host, _operator.Api.Port);
         await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(
-            $"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {Structured}\r\nContent-Length: 200\r\n\r\n{{"));
+            $"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {Structured}\r\nContent-Length: 200\r\n\r\n{{"));
         using var reader = new StreamReader(client.GetStream());
         return await reader.ReadToEndAsync(TestContext.Current.CancellationToken);
     }

@@ -71,7 +71,7 @@ public abstract class SettleContract : StoreContract
         Assert.Equal((0, false, (DateTimeOffset?)null), (due.Deliveries.Length, due.More, due.NextDueTime));
         Assert.Empty(await ListAllAsync(unknown));
         Assert.Null(await Store.ReadOldestPendingAsync(unknown.Uid, Token));
-        Assert.Equal(0, await Store.ReplayAsync(unknown.Uid, new ReplayQuery(null, null, [], []), T0, Token));
+        Assert.Equal(0, await ReplayAsync(unknown, new ReplayQuery(null, null, [], []), T0));
         Assert.Equal(0, await Store.EndPendingAsync(unknown.Uid, DeliveryState.Cancelled, null, None, T0, Token));
         Assert.Null(await Store.GetDeliveryAsync("shop", new DeliveryId(5), Token));
         Assert.Null(await Store.RedeliverAsync("shop", new DeliveryId(5), T0, Token));

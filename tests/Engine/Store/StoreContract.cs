@@ -77,6 +77,14 @@ public abstract class StoreContract : IAsyncLifetime
         long byteLimit = long.MaxValue, params DeliveryId[] held) =>
         Store.ReadDueAsync(subscription.Uid, now, limit, byteLimit, held.ToHashSet(), Token);
 
+    /// <summary>How many were replayed.</summary>
+    private protected async Task<int> ReplayAsync(Subscription subscription, ReplayQuery query, DateTimeOffset now)
+    {
+        var count = 0;
+        await Store.ReplayAsync(subscription.Uid, query, now, chunk => count += chunk, Token);
+        return count;
+    }
+
     private protected static Settlement Delivered(PendingDelivery delivery, DateTimeOffset time) =>
         Settle(delivery, DeliveryState.Delivered, time, 200, ErrorClass.None);
 

@@ -72,7 +72,7 @@ public abstract class UpkeepContract : StoreContract
         async Task<string[]> ReplayedAsync(ReplayQuery query)
         {
             var now = T0.AddHours(1);
-            var count = await Store.ReplayAsync(subscription.Uid, query, now, Token);
+            var count = await ReplayAsync(subscription, query, now);
             var replayed = (await ReadDueAsync(subscription, now)).Deliveries.Where(d => d.DueTime == now).ToArray();
             Assert.Equal(count, replayed.Length);
             foreach (var delivery in replayed)
@@ -92,9 +92,34 @@ public abstract class UpkeepContract : StoreContract
         await FillAsync(subscription, 2500);
         await EndAllAsync(subscription, DeliveryState.Dead);
 
-        Assert.Equal(2500, await Store.ReplayAsync(subscription.Uid, new ReplayQuery(null, null, [], [DeliveryState.Dead]), T0, Token));
+        Assert.Equal(2500, await ReplayAsync(subscription, new ReplayQuery(null, null, [], [DeliveryState.Dead]), T0));
         Assert.Equal(2500, Assert.Single(await Store.ReadBacklogsAsync(Token)).Pending);
-        Assert.Equal(0, await Store.ReplayAsync(subscription.Uid, new ReplayQuery(null, null, [], [DeliveryState.Dead]), T0, Token));
+        Assert.Equal(0, await ReplayAsync(subscription, new ReplayQuery(null, null, [], [DeliveryState.Dead]), T0));
+    }
+
+    [Fact]
+    public async Task A_replay_that_ends_midway_has_told_what_it_did_and_the_same_again_does_the_rest()
+    {
+        var subscription = NewSubscription();
+        var query = new ReplayQuery(null, null, [], []);
+        await FillAsync(subscription, 2500);
+        await EndAllAsync(subscription, DeliveryState.Dead);
+
+        using var stop = new CancellationTokenSource();
+        var told = 0;
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Store.ReplayAsync(
+            subscription.Uid, query, T0,
+            count =>
+            {
+                told += count;
+                stop.Cancel();
+            },
+            stop.Token));
+        Assert.InRange(told, 1, 1000);
+        Assert.Equal(told, Assert.Single(await Store.ReadBacklogsAsync(Token)).Pending);
+
+        Assert.Equal(2500 - told, await ReplayAsync(subscription, query, T0));
+        Assert.Equal(2500, Assert.Single(await Store.ReadBacklogsAsync(Token)).Pending);
     }
 
     [Fact]

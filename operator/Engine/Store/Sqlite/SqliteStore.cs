@@ -92,10 +92,9 @@ internal sealed class SqliteStore : IDeliveryStore
     public Task<Redelivery?> RedeliverAsync(string @namespace, DeliveryId id, DateTimeOffset now, CancellationToken cancellation) =>
         _committer.RunAsync(WriteNames.Redeliver, 0, writer => writer.Redeliver(@namespace, id, now), cancellation);
 
-    public async Task<int> ReplayAsync(
-        string subscriptionUid, ReplayQuery query, DateTimeOffset now, CancellationToken cancellation)
+    public async Task ReplayAsync(
+        string subscriptionUid, ReplayQuery query, DateTimeOffset now, Action<int> replayed, CancellationToken cancellation)
     {
-        var count = 0;
         long? cursor = 0;
         while (cursor is not null)
         {
@@ -104,10 +103,9 @@ internal sealed class SqliteStore : IDeliveryStore
                     ? reader.Selection.FindForReplay(key, query, ref cursor)
                     : End(ref cursor),
                 cancellation);
-            if (found.Count > 0)
-                count += await _committer.RunAsync(WriteNames.Replay, 0, writer => writer.Replay(found, now), cancellation);
+            if (found.Count > 0 && await _committer.RunAsync(WriteNames.Replay, 0, writer => writer.Replay(found, now), cancellation) is var count and > 0)
+                replayed(count);
         }
-        return count;
 
         static List<long> End(ref long? cursor)
         {
