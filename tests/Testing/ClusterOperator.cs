@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
@@ -68,6 +69,15 @@ internal sealed class ClusterOperator : IAsyncDisposable
         var cluster = new ClusterOperator(plane, []);
         await cluster.LaunchAsync(kubeconfig);
         return cluster;
+    }
+
+    /// <summary>What a verb of the program prints.</summary>
+    public static async Task<string> PrintAsync(params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo("dotnet", [typeof(Settings).Assembly.Location, .. arguments]) { RedirectStandardOutput = true })!;
+        var text = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return text;
     }
 
     /// <summary>SIGTERM, and the exit code.</summary>

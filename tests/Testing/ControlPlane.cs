@@ -125,19 +125,11 @@ internal sealed class ControlPlane : IAsyncDisposable
         Kubeconfig = await WriteKubeconfigAsync($"{@namespace}.{account}", new() { ["token"] = await TokenAsync(@namespace, account) }),
     };
 
-    /// <summary>A kubeconfig with the operator's ServiceAccount, whose token is in a file, as a pod's is.</summary>
-    public async Task<string> OperatorKubeconfigAsync()
+    /// <summary>The kubeconfig of the operator's ServiceAccount, with a fresh token each time.</summary>
+    public async Task<string> OperatorKubeconfigAsync() => await WriteKubeconfigAsync(OperatorRights.Account, new()
     {
-        await RenewOperatorTokenAsync();
-        return await WriteKubeconfigAsync(OperatorRights.Account, new() { ["tokenFile"] = OperatorTokenFile });
-    }
-
-    /// <summary>Does what a kubelet does before a token expires.</summary>
-    public async Task RenewOperatorTokenAsync()
-    {
-        await File.WriteAllTextAsync(OperatorTokenFile + ".new", await TokenAsync(OperatorRights.Namespace, OperatorRights.Account));
-        File.Move(OperatorTokenFile + ".new", OperatorTokenFile, overwrite: true);
-    }
+        ["token"] = await TokenAsync(OperatorRights.Namespace, OperatorRights.Account),
+    });
 
     public async ValueTask DisposeAsync()
     {
@@ -187,8 +179,6 @@ internal sealed class ControlPlane : IAsyncDisposable
         }
     }
 
-    private string OperatorTokenFile => _folder.File("operator.token");
-
     private string CertificateFile => Path.Combine(_folder.File("certs"), "apiserver.crt");
 
     private SslClientAuthenticationOptions Trust()
@@ -201,7 +191,8 @@ internal sealed class ControlPlane : IAsyncDisposable
     private async Task<string> WriteKubeconfigAsync(string user, JsonObject credentials)
     {
         var file = _folder.File($"{user}.kubeconfig");
-        await File.WriteAllTextAsync(file, new JsonObject
+        // Written beside and moved: whoever reads it meanwhile must not see the half of it.
+        await File.WriteAllTextAsync(file + ".new", new JsonObject
         {
             ["apiVersion"] = "v1",
             ["kind"] = "Config",
@@ -210,6 +201,7 @@ internal sealed class ControlPlane : IAsyncDisposable
             ["contexts"] = Named("test", "context", new() { ["cluster"] = "test", ["user"] = user }),
             ["current-context"] = "test",
         }.ToJsonString());
+        File.Move(file + ".new", file, overwrite: true);
         return file;
 
         static JsonArray Named(string name, string what, JsonObject value) => [new JsonObject { ["name"] = name, [what] = value }];
