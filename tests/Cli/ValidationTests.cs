@@ -63,6 +63,23 @@ public sealed class ValidationTests
         Assert.Contains("--allow-http", lines[0], StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Certificates_and_keys_are_read()
+    {
+        Assert.Equal(0, Validate(File.ReadAllText(Path.Combine(Repository.Root, "tests", "Golden", "auth", "resources.yaml"))).Code);
+
+        var (code, lines) = Validate(File.ReadAllText(Path.Combine(Repository.Root, "tests", "Golden", "unusable", "resources.yaml")));
+        Assert.Equal(1, code);
+        foreach (var told in new[]
+        {
+            "spec.endpoint.tls.caSecretRef: names a key that holds a certificate that can't be read: number 2",
+            "spec.endpoint.tls.clientCertificateSecretRef: names a Secret whose key tls.key is encrypted; store it without a passphrase",
+            "spec.endpoint.tls.clientCertificateSecretRef: names a Secret whose key tls.key is not the key of the first certificate",
+            "spec.endpoint.tls.clientCertificateSecretRef: names a Secret whose key tls.crt holds no certificate in PEM",
+        })
+            Assert.Contains(lines, line => line.Contains(told, StringComparison.Ordinal));
+    }
+
     private static (int Code, string[] Lines) Validate(string text)
     {
         using var output = new StringWriter();
