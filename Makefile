@@ -9,7 +9,7 @@ export DOTNET_NOLOGO = 1
 QUIET = --nologo --verbosity quiet
 NODE_PROJECTS = $(dir $(shell find tests bench -name package.json -not -path '*/node_modules/*' 2>/dev/null))
 
-.PHONY: run build test bench docs crds image lint clean sdk node tools control-plane
+.PHONY: run build test bench docs crds image lint clean sdk node postgres tools control-plane
 
 # The demo: the operator, receivers good and bad, and sample events in one process; about 20 seconds.
 run: build
@@ -18,7 +18,7 @@ run: build
 build: sdk
 	@dotnet publish operator --configuration Release --output bin $(QUIET)
 
-test: sdk node tools control-plane
+test: sdk node postgres tools control-plane
 	@dotnet build tests --configuration Release $(QUIET)
 	@dotnet test --project tests --configuration Release --no-build --no-progress \
 		--results-directory TestResults --report-xunit-trx --report-xunit-trx-filename tests.trx
@@ -51,6 +51,10 @@ sdk:
 # Receivers in the tests run libraries of others, from npm.
 node:
 	@hack/need-node.sh $(NODE_PROJECTS)
+
+# The tests start servers of their own.
+postgres:
+	@hack/need-postgres.sh
 
 # Programs of others: helm and kubectl, for the tests of the chart and of the CRDs; Prometheus, promtool and Lua, for those
 # of metrics, alerts, dashboard and health checks.

@@ -7,6 +7,8 @@ using WebhookOperator.Engine.Delivery;
 using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Ingest;
 using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+using WebhookOperator.Engine.Store.Postgres;
 using WebhookOperator.Engine.Store.Sqlite;
 using WebhookOperator.Reconcile;
 using WebhookOperator.Status;
@@ -62,7 +64,7 @@ internal sealed partial class OperatorHost
         var instruments = new Instruments(Prometheus.Metrics.NewCustomRegistry());
         DotNetStats.Register(instruments.Registry);
         instruments.BacklogLimit.Set(_settings.BacklogLimit);
-        SqliteStore? store = null;
+        IDeliveryStore? store = null;
         var metrics = await ServeAsync(_settings.Metrics, app =>
         {
             app.MapMetrics(options => options.Registry = instruments.Registry);
@@ -72,7 +74,7 @@ internal sealed partial class OperatorHost
         instruments.Registry.AddBeforeCollectCallback(() => instruments.Ready.Set(Obstacle(store) is null ? 1 : 0));
 
         // 2. The store, and what earlier processes left in it.
-        store = await SqliteStore.OpenAsync(_settings.StorePath, instruments, _time, _loggers.CreateLogger<SqliteStore>(), cancellation);
+        store = await OpenStoreAsync(instruments, cancellation);
         Stopping(async () => await store.DisposeAsync());
         var sender = new Sender(new AddressGuard(_settings.AllowCidrs), _time);
         Stopping(sender.Dispose);
@@ -124,6 +126,10 @@ internal sealed partial class OperatorHost
         Started(api, metrics);
         return (api, metrics);
     }
+
+    private async Task<IDeliveryStore> OpenStoreAsync(Instruments instruments, CancellationToken cancellation) => _settings.Postgres is { } text
+        ? await PostgresStore.OpenAsync(text.Value, instruments, _time, _loggers.CreateLogger<PostgresStore>(), cancellation)
+        : await SqliteStore.OpenAsync(_settings.StorePath, instruments, _time, _loggers.CreateLogger<SqliteStore>(), cancellation);
 
     private async Task StopAsync()
     {
@@ -214,8 +220,8 @@ internal sealed partial class OperatorHost
     }
 
     /// <summary>Null if ready.</summary>
-    private string? Obstacle(SqliteStore? store) =>
-        _notReady() ?? (store is { Healthy: false } ? $"store: {store.Fault}" : null);
+    private string? Obstacle(IDeliveryStore? store) =>
+        _notReady() ?? (store?.Fault is { } fault ? $"store: {fault}" : null);
 
     private static Task AnswerAsync(HttpContext context, string? fault)
     {

@@ -23,8 +23,9 @@ internal sealed record Setting(string Flag, string? Placeholder, string Descript
         "Cluster mode: the name of that Lease; installations that share a namespace need different ones. "
         + $"Default: {Settings.DefaultLeaseName}.");
 
-    public static readonly Setting Store = new("--store", "sqlite:PATH",
-        $"Where events and deliveries are kept. Default: {Settings.DefaultStore}.");
+    public static readonly Setting Store = new("--store", "sqlite:PATH|postgres",
+        $"Where events and deliveries are kept: in a file, or in the database that {Settings.PostgresVariable} says how to connect to. "
+        + $"Default: {Settings.DefaultStore}.");
 
     public static readonly Setting Listen = new("--listen", "URL",
         $"Where the HTTP API listens; port 0 takes a free one. Default: {Settings.DefaultListen}.");

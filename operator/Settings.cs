@@ -7,6 +7,9 @@ namespace WebhookOperator;
 internal sealed record Settings
 {
     public const string DefaultStore = "sqlite:./webhook-operator.db";
+
+    /// <summary>Holds the connection string; no flag, since command lines are no secret.</summary>
+    public const string PostgresVariable = "WEBHOOK_OPERATOR_POSTGRES";
     public const string DefaultListen = "http://127.0.0.1:8080";
     public const string DefaultMetrics = "http://127.0.0.1:9090";
     public const string DefaultLeaseName = "webhook-operator";
@@ -23,10 +26,13 @@ internal sealed record Settings
     /// <summary>Cluster mode: the name of that Lease; replicas of one installation share it.</summary>
     public string LeaseName { get; init; } = DefaultLeaseName;
 
-    /// <summary>The SQLite file.</summary>
+    /// <summary>The SQLite file; with <see cref="Postgres"/>, only a name for <see cref="StatePath"/>.</summary>
     public required string StorePath { get; init; }
 
-    /// <summary>Local mode: what an API server would keep, generated keys too, in a file beside the store.</summary>
+    /// <summary>How to connect to the PostgreSQL database that is the store; null means the SQLite file.</summary>
+    public ConnectionText? Postgres { get; init; }
+
+    /// <summary>Local mode: what an API server would keep, generated keys too, in a file beside the store, or in the working directory.</summary>
     public string StatePath => StorePath + ".resources.json";
 
     /// <summary>Where the HTTP API listens; port 0 takes a free one.</summary>
@@ -69,6 +75,12 @@ internal sealed record Settings
     public static SettingsOrFaults Parse(
         IReadOnlyDictionary<string, IReadOnlyList<string>> flags, IReadOnlyDictionary<string, string> environment) =>
         new SettingsParser(flags, environment).Parse();
+}
+
+/// <summary>A connection string, which holds a password; its text form does not tell it.</summary>
+internal sealed record ConnectionText(string Value)
+{
+    public override string ToString() => "(connection string)";
 }
 
 internal enum LogFormat { Text, Json }

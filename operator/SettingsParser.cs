@@ -10,6 +10,7 @@ internal sealed class SettingsParser(
 {
     private const string NotARange = "is no address range; use CIDR notation, for example 10.0.0.0/8 or fd00::/8";
     private const string NotANamespace = "is no namespace; it must be 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends";
+    private const string PostgresStore = "postgres";
     private const int Kibi = 1024;
     private const int Mebi = 1024 * 1024;
 
@@ -26,9 +27,11 @@ internal sealed class SettingsParser(
     };
 
     private readonly List<string> _faults = [];
+    private string? _store;
 
     public SettingsOrFaults Parse()
     {
+        _store = Single(Setting.Store);
         var settings = new Settings
         {
             Manifests = Manifests(),
@@ -36,6 +39,7 @@ internal sealed class SettingsParser(
             LeaseNamespace = LeaseNamespace(),
             LeaseName = LeaseName(),
             StorePath = StorePath(),
+            Postgres = Postgres(),
             Listen = Address(Setting.Listen, Settings.DefaultListen),
             Metrics = Address(Setting.Metrics, Settings.DefaultMetrics),
             Retention = Duration(Setting.Retention, TimeSpan.FromHours(168), TimeSpan.FromMinutes(1), TimeSpan.FromDays(3650)),
@@ -121,17 +125,34 @@ internal sealed class SettingsParser(
     private string StorePath()
     {
         const string Scheme = "sqlite:";
-        var value = Single(Setting.Store) ?? Settings.DefaultStore;
+        var value = _store ?? Settings.DefaultStore;
+        if (value == PostgresStore)
+            return Settings.DefaultStore[Scheme.Length..];
         var path = value.StartsWith(Scheme, StringComparison.Ordinal) ? value[Scheme.Length..] : "";
-        if (value == "postgres" || value.StartsWith("postgres:", StringComparison.Ordinal))
-            Fault(Setting.Store, value, "is not available in this version; use sqlite:PATH, for example " + Settings.DefaultStore);
+        if (value.StartsWith("postgres", StringComparison.Ordinal))
+        {
+            // Not quoted: it may well hold a password.
+            _faults.Add($"{Given(Setting.Store)}: a connection string does not belong here, where every user of the machine can read it; "
+                + $"use {PostgresStore}, and put the connection string into {Settings.PostgresVariable}.");
+        }
         else if (path.Length == 0)
-            Fault(Setting.Store, value, "is no store; use sqlite:PATH, for example " + Settings.DefaultStore);
+            Fault(Setting.Store, value, $"is no store; use sqlite:PATH, for example {Settings.DefaultStore}, or {PostgresStore}");
         else if (Directory.Exists(path))
             Fault(Setting.Store, value, "is a folder; name a file in it, for example sqlite:" + Path.Combine(path, "webhook-operator.db"));
         else if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder && !Directory.Exists(folder))
             Fault(Setting.Store, value, $"is in the folder {folder}, which does not exist; create it first");
         return path;
+    }
+
+    private ConnectionText? Postgres()
+    {
+        if (_store != PostgresStore)
+            return null;
+        if (environment.TryGetValue(Settings.PostgresVariable, out var text) && text.Trim().Length > 0)
+            return new ConnectionText(text.Trim());
+        Fault(Setting.Store, PostgresStore, $"takes its connection string from {Settings.PostgresVariable}, which is not set; "
+            + "for example Host=db.example;Database=webhooks;Username=webhook_operator;Password=…");
+        return null;
     }
 
     private Uri Address(Setting setting, string standard)

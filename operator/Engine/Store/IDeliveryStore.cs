@@ -15,6 +15,9 @@ namespace WebhookOperator.Engine.Store;
 /// </remarks>
 internal interface IDeliveryStore : IAsyncDisposable
 {
+    /// <summary>Why the last change failed, for people; null while changes succeed. Mends itself within a second or so.</summary>
+    string? Fault { get; }
+
     /// <summary>
     /// Stores events with their deliveries, all or none. An event whose (namespace, source, id) is there
     /// already is answered with what was stored then, and nothing is added for it; the same holds for two in
@@ -94,7 +97,7 @@ internal interface IDeliveryStore : IAsyncDisposable
     /// Deletes events accepted before <paramref name="cutoff"/> that have nothing pending, with their
     /// deliveries and attempts, in one small chunk; call again until it returns 0.
     /// </summary>
-    /// <returns>How many rows went.</returns>
+    /// <returns>About how many rows went.</returns>
     Task<int> SweepAsync(DateTimeOffset cutoff, CancellationToken cancellation);
 }
 

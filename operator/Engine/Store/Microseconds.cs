@@ -1,4 +1,4 @@
-namespace WebhookOperator.Engine.Store.Sqlite;
+namespace WebhookOperator.Engine.Store;
 
 /// <summary>Times and durations as whole microseconds, for what is shorter than the milliseconds used elsewhere.</summary>
 internal static class Microseconds

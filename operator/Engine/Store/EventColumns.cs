@@ -1,0 +1,99 @@
+using System.Buffers.Binary;
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using WebhookOperator.Engine.Routing;
+
+namespace WebhookOperator.Engine.Store;
+
+/// <summary>How every store writes what of an event is more than a plain column.</summary>
+internal static class EventColumns
+{
+    private const string Subject = "subject";
+    private const string Time = "time";
+    private const string DataContentType = "datacontenttype";
+    private const string DataSchema = "dataschema";
+
+    private static readonly JsonWriterOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>Names an event for duplicate detection: the first 16 bytes of a SHA-256 over (namespace, source, id), each with its length before it.</summary>
+    public static byte[] Dedupe(NewEvent @event) => Hash(@event.Namespace, @event.Event.Source, @event.Event.Id);
+
+    /// <summary>A JSON object, in UTF-8, of the attributes without a column of their own; null if there are none.</summary>
+    public static byte[]? FormatAttributes(Event @event)
+    {
+        if (@event.Subject is null && @event.Time is null && @event.DataContentType is null && @event.DataSchema is null
+            && @event.Extensions.IsDefaultOrEmpty)
+        {
+            return null;
+        }
+        using var stream = new MemoryStream();
+        using var json = new Utf8JsonWriter(stream, Compact);
+        json.WriteStartObject();
+        Write(Subject, @event.Subject);
+        Write(Time, @event.Time);
+        Write(DataContentType, @event.DataContentType);
+        Write(DataSchema, @event.DataSchema);
+        if (!@event.Extensions.IsDefault)
+        {
+            foreach (var extension in @event.Extensions)
+                Write(extension.Name, extension.Value);
+        }
+        json.WriteEndObject();
+        json.Flush();
+        return stream.ToArray();
+
+        void Write(string name, string? value)
+        {
+            if (value is not null)
+                json.WriteString(name, value);
+        }
+    }
+
+    /// <summary>The event with what <see cref="FormatAttributes"/> wrote. An extension can't have the name of an attribute, so one flat object holds both (CloudEvents 1.0.2, 3).</summary>
+    public static Event ReadAttributes(Event @event, ReadOnlySpan<byte> json)
+    {
+        string? subject = null, time = null, dataContentType = null, dataSchema = null;
+        var extensions = ImmutableArray.CreateBuilder<Extension>();
+        var reader = new Utf8JsonReader(json);
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = reader.GetString()!;
+            reader.Read();
+            var value = reader.GetString()!;
+            switch (name)
+            {
+                case Subject: subject = value; break;
+                case Time: time = value; break;
+                case DataContentType: dataContentType = value; break;
+                case DataSchema: dataSchema = value; break;
+                default: extensions.Add(new Extension(name, value)); break;
+            }
+        }
+        return @event with
+        {
+            Subject = subject,
+            Time = time,
+            DataContentType = dataContentType,
+            DataSchema = dataSchema,
+            Extensions = extensions.DrainToImmutable(),
+        };
+    }
+
+    private static byte[] Hash(params ReadOnlySpan<string> parts)
+    {
+        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Span<byte> length = stackalloc byte[4];
+        foreach (var part in parts)
+        {
+            var bytes = Encoding.UTF8.GetBytes(part);
+            BinaryPrimitives.WriteInt32LittleEndian(length, bytes.Length);
+            sha.AppendData(length);
+            sha.AppendData(bytes);
+        }
+        return sha.GetHashAndReset()[..16];
+    }
+}

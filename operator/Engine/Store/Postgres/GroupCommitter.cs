@@ -1,0 +1,260 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using Npgsql;
+using WebhookOperator.Telemetry;
+
+namespace WebhookOperator.Engine.Store.Postgres;
+
+/// <summary>
+/// Takes what is queued and commits it in groups, so that many share the price of one round trip and one fsync. Under
+/// load several groups are on their way at once, each on a session of its own: otherwise the time of one commit would
+/// bound what is committed. What brings no bodies along (settling, above all) goes before new events.
+/// </summary>
+internal sealed class GroupCommitter : IAsyncDisposable
+{
+    private const int MaxFlights = 4;
+
+    /// <summary>Another group sets out beside those under way once so many operations wait for each.</summary>
+    private const int QueuedPerFlight = 128;
+
+    private const int MaxOperations = 1024;
+    private const long MaxBytes = 1 << 20;
+    private const int MaxTries = 4;
+    private static readonly TimeSpan FaultProbe = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan IdleProbe = TimeSpan.FromSeconds(5);
+
+    private readonly StoreParts _parts;
+    private readonly Instruments _instruments;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly SessionPool _sessions;
+    private readonly ConcurrentQueue<WriteOperation> _changes = new();
+    private readonly ConcurrentQueue<WriteOperation> _events = new();
+    private readonly Lock _gate = new();
+    private readonly TaskCompletionSource _landed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConditionalWeakTable<Settlement, object> _uncertain = [];
+    private readonly ITimer _probe;
+    private int _queued;
+    private int _flights;
+    private long _lastCommit;
+    private bool _closed;
+    private string? _fault;
+
+    public GroupCommitter(StoreParts parts, Instruments instruments, TimeProvider time, ILogger logger)
+    {
+        _parts = parts;
+        _instruments = instruments;
+        _time = time;
+        _logger = logger;
+        foreach (var operation in WriteNames.All)
+        {
+            instruments.StoreCommitDuration.WithLabels(operation);
+            instruments.StoreErrors.WithLabels(operation);
+        }
+        _sessions = new SessionPool(parts.Server, MaxFlights);
+        _lastCommit = time.GetTimestamp();
+        _probe = time.CreateTimer(_ => Probe(), null, IdleProbe, IdleProbe);
+    }
+
+    /// <summary>Why the last commit failed; null once one has succeeded since.</summary>
+    public string? Fault => Volatile.Read(ref _fault);
+
+    /// <summary>Whether this very settlement was tried before and failed: a connection that broke does not tell what was committed.</summary>
+    public bool HasFailed(Settlement settlement) => _uncertain.TryGetValue(settlement, out _);
+
+    /// <summary>Queues a change; the task ends when it is committed. Cancelled before its turn, it is not run at all.</summary>
+    public Task<T> RunAsync<T>(WriteOperation<T> operation)
+    {
+        if (!operation.TryCancel())
+            Queue(operation);
+        return operation.Task;
+    }
+
+    /// <summary>Commits what is queued, then closes. What is called later fails.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _probe.DisposeAsync();
+        lock (_gate)
+        {
+            _closed = true;
+            if (_flights == 0)
+                _landed.TrySetResult();
+        }
+        await _landed.Task;
+        await _sessions.DisposeAsync();
+    }
+
+    private void Queue(WriteOperation operation)
+    {
+        lock (_gate)
+        {
+            if (!_closed)
+            {
+                (operation.Bytes > 0 ? _events : _changes).Enqueue(operation);
+                _queued++;
+                if (_flights < Math.Min(MaxFlights, 1 + (_queued / QueuedPerFlight)))
+                {
+                    _flights++;
+                    _ = Task.Run(FlyAsync);
+                }
+                return;
+            }
+        }
+        operation.Fail(new StoreUnavailableException($"The store {_parts.Server.Name} is closed."));
+    }
+
+    /// <summary>Commits group after group until nothing is queued.</summary>
+    private async Task FlyAsync()
+    {
+        while (true)
+        {
+            WriteGroup group;
+            lock (_gate)
+            {
+                group = Take();
+                if (group.Count == 0 && _queued == 0)
+                {
+                    if (--_flights == 0 && _closed)
+                        _landed.TrySetResult();
+                    return;
+                }
+            }
+            if (group.Count > 0)
+                await CommitAsync(group);
+        }
+    }
+
+    private WriteGroup Take()
+    {
+        var group = new WriteGroup();
+        while (group.Count < MaxOperations && _changes.TryPeek(out var change) && (change.TryCancel() || group.TryAdd(change)))
+            Dequeue(_changes);
+        for (var bytes = 0L; group.Count < MaxOperations && _events.TryPeek(out var next) && (bytes == 0 || bytes + next.Bytes <= MaxBytes);)
+        {
+            Dequeue(_events);
+            if (next.TryCancel())
+                continue;
+            bytes += next.Bytes;
+            group.TryAdd(next);
+        }
+        return group;
+    }
+
+    private void Dequeue(ConcurrentQueue<WriteOperation> queue)
+    {
+        queue.TryDequeue(out _);
+        _queued--;
+    }
+
+    private async Task CommitAsync(WriteGroup group)
+    {
+        var started = _time.GetTimestamp();
+        try
+        {
+            await CommitWholeAsync(group);
+        }
+        catch (Exception e) when (ServerFault.IsOwn(e) && group.Count > 1)
+        {
+            // One of them is wrong, and must not take the others with it.
+            foreach (var operation in group.Operations)
+            {
+                var alone = new WriteGroup();
+                alone.TryAdd(operation);
+                await CommitAsync(alone);
+            }
+            return;
+        }
+        catch (Exception e) when (ServerFault.IsOwn(e))
+        {
+            group.Operations[0].Fail(e);
+            return;
+        }
+        catch (Exception e)
+        {
+            Failed(group, e);
+            return;
+        }
+        Volatile.Write(ref _lastCommit, _time.GetTimestamp());
+        _instruments.StoreCommitDuration.WithLabels(group.Operations[0].Name).Observe(_time.GetElapsedTime(started).TotalSeconds);
+        _instruments.StoreBatchSize.Observe(group.Count);
+        if (Interlocked.Exchange(ref _fault, null) is not null)
+            _logger.StoreRecovered(_parts.Server.Name);
+        foreach (var operation in group.Operations)
+            operation.Complete();
+    }
+
+    /// <summary>Tries again where what was in the way is known and is gone after that.</summary>
+    private async Task CommitWholeAsync(WriteGroup group)
+    {
+        for (var left = MaxTries - 1; ; left--)
+        {
+            try
+            {
+                await _sessions.RunAsync(
+                    async (session, cancellation) =>
+                    {
+                        await group.RunAsync(session, _parts, cancellation);
+                        return true;
+                    },
+                    CancellationToken.None);
+                return;
+            }
+            catch (PostgresException e) when (left > 0 && e is { SqlState: PostgresErrorCodes.CheckViolation, ConstraintName: null })
+            {
+                // No partition for a row: another replica has dropped it.
+                _parts.Partitions.Forget();
+            }
+            catch (PostgresException e) when (left > 0 && e is { SqlState: PostgresErrorCodes.NotNullViolation, ColumnName: "subscription" })
+            {
+                _parts.Keys.Forget();
+            }
+            catch (PostgresException e) when (left > 0 && e.SqlState == PostgresErrorCodes.UniqueViolation && IsIdClash(e))
+            {
+                await DrawAgainAsync(group);
+            }
+        }
+    }
+
+    /// <summary>Two processes draw the same ids only if a thousand others have started between them.</summary>
+    private static bool IsIdClash(PostgresException e) =>
+        e.ConstraintName is { } name && (name.StartsWith("event_", StringComparison.Ordinal) || name.StartsWith("pending_", StringComparison.Ordinal));
+
+    private async Task DrawAgainAsync(WriteGroup group)
+    {
+        _parts.Ids.ChangeWriter(await _sessions.RunAsync(IdSource.DrawWriterAsync, CancellationToken.None));
+        foreach (var enqueue in group.Operations.OfType<EnqueueOperation>())
+            foreach (var @event in enqueue.Events)
+                @event.Id = 0;
+    }
+
+    private void Failed(WriteGroup group, Exception e)
+    {
+        var unavailable = ServerFault.Unavailable(_parts.Server, e);
+        if (Interlocked.Exchange(ref _fault, unavailable.Message) != unavailable.Message)
+            _logger.StoreFailed(_parts.Server.Name, unavailable.Message, e);
+        foreach (var operation in group.Operations)
+        {
+            _instruments.StoreErrors.WithLabels(operation.Name).Inc();
+            if (operation is SettleOperation settle)
+                _uncertain.AddOrUpdate(settle.Settlement, this);
+            operation.Fail(unavailable);
+        }
+        lock (_gate)
+        {
+            if (!_closed)
+                _probe.Change(FaultProbe, IdleProbe);
+        }
+    }
+
+    /// <summary>Finds out that writing works again, or no longer does, also while nobody calls: callers stay away from a store that is not ready.</summary>
+    private void Probe()
+    {
+        if (Fault is null && _time.GetElapsedTime(Volatile.Read(ref _lastCommit)) < IdleProbe)
+            return;
+        var probe = new ProbeOperation();
+        // Observed, so that its failure does not reach the finalizer as an unhandled one.
+        _ = probe.Task.ContinueWith(
+            static task => _ = task.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        Queue(probe);
+    }
+}

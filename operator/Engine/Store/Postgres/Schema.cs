@@ -1,0 +1,194 @@
+using System.Globalization;
+using Npgsql;
+
+namespace WebhookOperator.Engine.Store.Postgres;
+
+/// <summary>The tables, and how a database of an earlier version comes to have them.</summary>
+internal static class Schema
+{
+    /// <summary>Everything is in a schema of this name, so a database holds one operator's store.</summary>
+    public const string Name = "webhook_operator";
+
+    /// <summary>Entry i leads from version i to version i + 1. Never changed once released; only added to.</summary>
+    private static readonly string[] Migrations =
+    [
+        """
+        -- Times are unix milliseconds, those of attempts microseconds. Ids are TimeOrderedId: the time of acceptance is in
+        -- them, and an event's deliveries are of the same day (UTC) as the event. Tables that are partitioned have a
+        -- partition for each day, so that retention drops whole days.
+        CREATE TABLE event (
+          id bigint NOT NULL,
+          hash uuid NOT NULL,
+          deliveries int NOT NULL,
+          data_start int NOT NULL,
+          data_length int NOT NULL,
+          encoding smallint NOT NULL,
+          data_base64 boolean NOT NULL,
+          namespace text NOT NULL,
+          source text NOT NULL,
+          ce_id text NOT NULL,
+          type text NOT NULL,
+          attributes bytea,             -- a JSON object of all others, in their order
+          body bytea NOT NULL,
+          PRIMARY KEY (id)
+        ) PARTITION BY RANGE (id);
+        DO $$ BEGIN
+          IF (SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression') THEN
+            ALTER TABLE event ALTER body SET COMPRESSION lz4;
+          ELSE
+            ALTER TABLE event ALTER body SET STORAGE EXTERNAL;
+          END IF;
+        END $$;
+
+        -- What makes an event a duplicate: 16 bytes of SHA-256 over (namespace, source, ce_id). One index over all days,
+        -- since a unique index can't span partitions.
+        CREATE TABLE event_key (
+          hash uuid PRIMARY KEY,
+          id bigint NOT NULL,
+          deliveries int NOT NULL
+        ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 1);
+
+        CREATE TABLE subscription (
+          key int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+          uid text NOT NULL UNIQUE,
+          shard smallint NOT NULL,
+          namespace text,               -- null, as name, until there is a delivery
+          name text,
+          failing_since bigint,
+          disabled_reason text,
+          disabled_message text,
+          disabled_generation bigint,
+          disabled_time bigint
+        ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.1);
+        CREATE INDEX subscription_shard ON subscription (shard);
+
+        CREATE DOMAIN next_attempt AS int CHECK (VALUE > 0);
+
+        -- What has not reached its end: small, always changing, and so apart from the log of what has.
+        CREATE TABLE pending (
+          id bigint NOT NULL,
+          event bigint NOT NULL,
+          started bigint NOT NULL,
+          due bigint NOT NULL,
+          subscription int NOT NULL,
+          version int NOT NULL,
+          attempts int NOT NULL,
+          step int NOT NULL,
+          size int NOT NULL,            -- of the event's body
+          last_status smallint,
+          last_error smallint NOT NULL,
+          PRIMARY KEY (id)
+        ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+          autovacuum_analyze_scale_factor = 0.2, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+        CREATE INDEX pending_due ON pending (subscription, due, id);
+
+        -- The log: deliveries that have ended, each with its last attempt.
+        CREATE TABLE delivery (
+          id bigint NOT NULL,
+          event bigint NOT NULL,
+          started bigint NOT NULL,
+          ended bigint NOT NULL,
+          time bigint,                  -- null, as duration, where it ended without an attempt
+          duration bigint,
+          subscription int NOT NULL,
+          version int NOT NULL,
+          attempts int NOT NULL,
+          step int NOT NULL,
+          size int NOT NULL,
+          state smallint NOT NULL,
+          last_status smallint,
+          last_error smallint NOT NULL,
+          message text,
+          response bytea,
+          PRIMARY KEY (id)
+        ) PARTITION BY RANGE (id);
+        CREATE INDEX delivery_log ON delivery (subscription, id);
+        CREATE INDEX delivery_failed ON delivery (subscription, state, id) WHERE state >= 2;
+
+        -- Attempts but the one that ended the delivery.
+        CREATE TABLE attempt (
+          delivery bigint NOT NULL,
+          time bigint NOT NULL,
+          duration bigint NOT NULL,
+          number int NOT NULL,
+          status smallint,
+          error smallint NOT NULL,
+          message text,
+          response bytea,
+          PRIMARY KEY (delivery, number)
+        ) PARTITION BY RANGE (delivery);
+
+        -- In the ids of what a process writes, so that no two processes draw the same.
+        CREATE SEQUENCE writer MINVALUE 0 MAXVALUE 1023 CYCLE;
+        """,
+    ];
+
+    public static int Version => Migrations.Length;
+
+    /// <summary>Brings the schema to <see cref="Version"/>, one process at a time.</summary>
+    /// <exception cref="StoreOpenException">It is of a newer program, or of another one.</exception>
+    public static async Task MigrateAsync(NpgsqlConnection connection, string server, CancellationToken cancellation)
+    {
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await ExecuteAsync(connection, $"SELECT pg_advisory_xact_lock({AdvisoryLocks.Store}, {AdvisoryLocks.Migration})", cancellation);
+        // IF NOT EXISTS would take the right to create schemas even where it is there.
+        await ExecuteAsync(connection, $"""
+            DO $$ BEGIN
+              IF to_regnamespace('{Name}') IS NULL THEN CREATE SCHEMA {Name}; END IF;
+            END $$;
+            SET LOCAL search_path = {Name};
+            SET LOCAL client_min_messages = warning;
+            SET LOCAL statement_timeout = 0;
+            CREATE TABLE IF NOT EXISTS schema_version (version int NOT NULL) WITH (fillfactor = 10);
+            """, cancellation);
+        var version = await ReadVersionAsync(connection, cancellation);
+        if (version > Version)
+        {
+            throw new StoreOpenException(
+                $"The store {server} has schema version {version}, and this program knows versions up to {Version}; "
+                + "run the newer program that wrote it, or name another database. It was left as it is.");
+        }
+        if (version == Version)
+        {
+            await transaction.RollbackAsync(cancellation);
+            return;
+        }
+        for (var next = version; next < Version; next++)
+            await ExecuteAsync(connection, Migrations[next], cancellation);
+        await ExecuteAsync(connection, string.Create(CultureInfo.InvariantCulture,
+            $"DELETE FROM schema_version; INSERT INTO schema_version VALUES ({Version})"), cancellation);
+        await transaction.CommitAsync(cancellation);
+    }
+
+    /// <summary>0 where there is no schema yet.</summary>
+    public static async Task<int> FindVersionAsync(NpgsqlConnection connection, CancellationToken cancellation)
+    {
+        await using var exists = new NpgsqlCommand($"SELECT to_regclass('{Name}.schema_version') IS NOT NULL", connection);
+        if (await exists.ExecuteScalarAsync(cancellation) is not true)
+            return 0;
+        return await ReadVersionAsync(connection, cancellation);
+    }
+
+    private static async Task<int> ReadVersionAsync(NpgsqlConnection connection, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand($"SELECT coalesce(max(version), 0) FROM {Name}.schema_version", connection);
+        return (int)(await command.ExecuteScalarAsync(cancellation))!;
+    }
+
+    private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 0 };
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+}
+
+/// <summary>Keys of PostgreSQL's advisory locks (two ints each); they are the database's, whatever the schema.</summary>
+internal static class AdvisoryLocks
+{
+    /// <summary>"WHOP".</summary>
+    public const int Store = 0x57484F50;
+
+    public const int Migration = 0;
+    public const int Partitions = 1;
+    public const int Sweep = 2;
+}

@@ -1,0 +1,131 @@
+using System.Collections.Immutable;
+using Npgsql;
+using WebhookOperator.Engine.Routing;
+
+namespace WebhookOperator.Engine.Store.Postgres;
+
+/// <summary>What the dispatcher asks.</summary>
+internal static class StoreReader
+{
+    private const string Key = "(SELECT s.key FROM subscription s WHERE s.uid = $1)";
+
+    /// <summary>One more than is wanted tells whether there are more; bodies are only read of what is returned.</summary>
+    public const string DueSql = $"""
+        SELECT q.id, q.event, q.due, q.attempts, q.step, q.started, q.version, q.found,
+          e.namespace, e.source, e.ce_id, e.type, e.encoding, e.attributes, e.data_start, e.data_length, e.data_base64, e.body
+        FROM (
+          SELECT p.*, sum(p.size) OVER (ORDER BY p.due, p.id) AS bytes, row_number() OVER (ORDER BY p.due, p.id) AS place, count(*) OVER () AS found
+          FROM (
+            SELECT id, event, due, attempts, step, started, version, size FROM pending
+            WHERE subscription = {Key} AND due <= $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE
+            ORDER BY due, id LIMIT $4 + 1) p) q
+          JOIN event e ON e.id = q.event
+        WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5) ORDER BY q.due, q.id
+        """;
+
+    public const string NextDueSql = $"""
+        SELECT due FROM pending WHERE subscription = {Key} AND due > $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE ORDER BY due, id LIMIT 1
+        """;
+
+    /// <summary>An index-only scan over what the subscription has pending; ids sort by time.</summary>
+    public const string OldestPendingSql = $"""
+        SELECT event FROM pending WHERE id = (SELECT min(id) FROM pending WHERE subscription = {Key})
+        """;
+
+    public const string BacklogsSql = """
+        SELECT s.uid, s.namespace, s.name, p.pending, p.oldest, p.due,
+          s.failing_since, s.disabled_reason, s.disabled_message, s.disabled_generation, s.disabled_time
+        FROM subscription s, LATERAL (
+          SELECT count(*)::int AS pending, min(event) AS oldest, min(due) AS due FROM pending WHERE subscription = s.key) p
+        WHERE s.shard = ANY ($1) AND (p.pending > 0 OR s.failing_since IS NOT NULL OR s.disabled_reason IS NOT NULL)
+        """;
+
+    public static async Task<DueDeliveries> ReadDueAsync(
+        NpgsqlConnection session, string uid, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
+        CancellationToken cancellation)
+    {
+        var skip = held.Select(id => id.Value).ToArray();
+        await using var batch = new NpgsqlBatch(session)
+        {
+            BatchCommands =
+            {
+                new NpgsqlBatchCommand(DueSql)
+                {
+                    Parameters = { Text(uid), Number(now.ToUnixTimeMilliseconds()), Numbers(skip), Number(limit), Number(byteLimit) },
+                },
+                new NpgsqlBatchCommand(NextDueSql) { Parameters = { Text(uid), Number(now.ToUnixTimeMilliseconds()), Numbers(skip) } },
+            },
+        };
+        await using var rows = await batch.ExecuteReaderAsync(cancellation);
+        var found = ImmutableArray.CreateBuilder<PendingDelivery>();
+        var events = new Dictionary<long, StoredEvent>();
+        var all = 0L;
+        while (await rows.ReadAsync(cancellation))
+        {
+            var @event = rows.GetInt64(1);
+            if (!events.TryGetValue(@event, out var stored))
+                events[@event] = stored = PreparedEvent.Read(rows, 8, @event);
+            all = rows.GetInt64(7);
+            found.Add(new PendingDelivery
+            {
+                Id = new DeliveryId(rows.GetInt64(0)),
+                SubscriptionUid = uid,
+                Event = stored,
+                Attempts = rows.GetInt32(3),
+                Step = rows.GetInt32(4),
+                StartedTime = Time(rows.GetInt64(5)),
+                DueTime = Time(rows.GetInt64(2)),
+                Version = rows.GetInt32(6),
+            });
+        }
+        await rows.NextResultAsync(cancellation);
+        DateTimeOffset? next = await rows.ReadAsync(cancellation) ? Time(rows.GetInt64(0)) : null;
+        var more = all > found.Count;
+        return new DueDeliveries(found.DrainToImmutable(), more, more ? null : next);
+    }
+
+    public static async Task<DateTimeOffset?> ReadOldestPendingAsync(NpgsqlConnection session, string uid, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand(OldestPendingSql, session) { Parameters = { Text(uid) } };
+        return await command.ExecuteScalarAsync(cancellation) is long @event ? TimeOrderedId.TimeOf(@event) : null;
+    }
+
+    /// <param name="session">To read on.</param>
+    /// <param name="shards">Only of these.</param>
+    /// <param name="cancellation">Ends the statement.</param>
+    public static async Task<ImmutableArray<Backlog>> ReadBacklogsAsync(
+        NpgsqlConnection session, IEnumerable<int> shards, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand(BacklogsSql, session)
+        {
+            Parameters = { new NpgsqlParameter<short[]> { TypedValue = [.. shards.Select(s => (short)s)] } },
+            // With millions pending, counting them takes a while.
+            CommandTimeout = 0,
+        };
+        await using var rows = await command.ExecuteReaderAsync(cancellation);
+        var backlogs = ImmutableArray.CreateBuilder<Backlog>();
+        while (await rows.ReadAsync(cancellation))
+        {
+            var disabled = rows.IsDBNull(7)
+                ? null
+                : new DisabledState(rows.GetString(7), rows.GetString(8), rows.GetInt64(9), Time(rows.GetInt64(10)));
+            backlogs.Add(new Backlog(
+                rows.GetString(0), new NamespacedName(NullableText(rows, 1) ?? "", NullableText(rows, 2) ?? ""), rows.GetInt32(3),
+                rows.IsDBNull(4) ? null : TimeOrderedId.TimeOf(rows.GetInt64(4)), NullableTime(rows, 5),
+                new SubscriptionState { FailingSince = NullableTime(rows, 6), Disabled = disabled }));
+        }
+        return backlogs.DrainToImmutable();
+    }
+
+    public static NpgsqlParameter Text(string value) => new NpgsqlParameter<string> { TypedValue = value };
+
+    public static NpgsqlParameter Number(long value) => new NpgsqlParameter<long> { TypedValue = value };
+
+    public static NpgsqlParameter Numbers(long[] values) => new NpgsqlParameter<long[]> { TypedValue = values };
+
+    public static DateTimeOffset Time(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds);
+
+    public static DateTimeOffset? NullableTime(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : Time(row.GetInt64(column));
+
+    public static string? NullableText(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);
+}

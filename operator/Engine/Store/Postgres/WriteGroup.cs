@@ -1,0 +1,308 @@
+using Npgsql;
+using WebhookOperator.Engine.Routing;
+
+namespace WebhookOperator.Engine.Store.Postgres;
+
+/// <summary>
+/// Operations that are committed together: a few statements over many rows, in one round trip that is one transaction.
+/// May be run again when it is not known whether it was committed: it finds what it has done already.
+/// </summary>
+internal sealed class WriteGroup
+{
+    public const string EnqueueSql = """
+        WITH fresh AS (
+          INSERT INTO event_key (hash, id, deliveries)
+          SELECT k.hash, k.id, k.deliveries FROM unnest($1, $2, $3) AS k (id, hash, deliveries) ORDER BY k.hash, k.id
+          ON CONFLICT (hash) DO NOTHING RETURNING id
+        ), stored AS (
+          INSERT INTO event (id, hash, deliveries, namespace, source, ce_id, type, encoding, attributes, data_start, data_length, data_base64, body)
+          SELECT e.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            AS e (id, hash, deliveries, namespace, source, ce_id, type, encoding, attributes, data_start, data_length, data_base64, body)
+          WHERE (e.id IN (SELECT id FROM fresh)) IS TRUE
+        ), waiting AS (
+          INSERT INTO pending (id, event, subscription, due, started, size, version, attempts, step, last_error)
+          SELECT d.id, d.event, (SELECT s.key FROM subscription s WHERE s.key = d.subscription), d.due, d.due, d.size, 1, 0, 0, 0
+          FROM unnest($14, $15, $16, $17, $18) AS d (id, event, subscription, due, size)
+          WHERE (d.event IN (SELECT id FROM fresh)) IS TRUE
+        )
+        SELECT id FROM fresh
+        """;
+
+    /// <summary>Those that are not fresh were there before, perhaps from a try of this same group.</summary>
+    public const string FindKeysSql = "SELECT hash, id, deliveries FROM event_key WHERE hash = ANY ($1)";
+
+    public const string EndSql = """
+        WITH gone AS (
+          DELETE FROM pending p
+          USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            AS s (id, version, state, number, step, ended, time, duration, status, error, message, response)
+          WHERE p.id = s.id AND p.version = s.version
+          RETURNING p.id, p.event, p.subscription, p.version + 1, p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0), s.step,
+            p.started, s.ended, p.size, s.state, s.time, s.duration, CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
+            coalesce(s.error, p.last_error), s.message, s.response
+        )
+        INSERT INTO delivery (id, event, subscription, version, attempts, step, started, ended, size, state, time, duration, last_status,
+          last_error, message, response)
+        SELECT * FROM gone RETURNING id
+        """;
+
+    public const string RetrySql = """
+        WITH kept AS (
+          UPDATE pending p SET version = p.version + 1, attempts = p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0),
+            step = s.step, due = s.due, last_status = CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
+            last_error = coalesce(s.error, p.last_error)
+          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            AS s (id, version, number, step, due, time, duration, status, error, message, response)
+          WHERE p.id = s.id AND p.version = s.version
+          RETURNING p.id, s.number, s.time, s.duration, s.status, s.error, s.message, s.response
+        ), told AS (
+          INSERT INTO attempt (delivery, number, time, duration, status, error, message, response)
+          SELECT * FROM kept WHERE number IS NOT NULL
+        )
+        SELECT id FROM kept
+        """;
+
+    /// <summary>Settled already, by this very settlement: its commit had come through, and only the answer had not.</summary>
+    public const string FindSettledSql = """
+        SELECT s.id FROM unnest($1, $2, $3, $4, $5, $6) AS s (id, version, state, number, time, due)
+        WHERE CASE s.state
+          WHEN 0 THEN (SELECT p.due FROM pending p WHERE p.id = s.id AND p.version = s.version + 1) = s.due
+            AND (SELECT a.time FROM attempt a WHERE a.delivery = s.id AND a.number = s.number) = s.time
+          ELSE (SELECT d.time FROM delivery d WHERE d.id = s.id AND d.version = s.version + 1 AND d.state = s.state) = s.time END
+        """;
+
+    public const string SaveStateSql = """
+        INSERT INTO subscription (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time)
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (uid) DO UPDATE SET failing_since = excluded.failing_since,
+          disabled_reason = excluded.disabled_reason, disabled_message = excluded.disabled_message,
+          disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time
+        """;
+
+    private readonly List<WriteOperation> _operations = [];
+    private readonly List<EnqueueOperation> _enqueues = [];
+    private readonly List<SettleOperation> _ends = [];
+    private readonly List<SettleOperation> _retries = [];
+    private readonly Dictionary<string, SaveStateOperation> _states = new(StringComparer.Ordinal);
+    private readonly HashSet<DeliveryId> _settled = [];
+    private bool _probe;
+    private int _tries;
+
+    public IReadOnlyList<WriteOperation> Operations => _operations;
+
+    public int Count => _operations.Count;
+
+    /// <summary>False where it can't be in this group, because it depends on another that is.</summary>
+    public bool TryAdd(WriteOperation operation)
+    {
+        switch (operation)
+        {
+            case EnqueueOperation enqueue:
+                _enqueues.Add(enqueue);
+                break;
+            case SettleOperation settle:
+                if (!_settled.Add(settle.Settlement.Id))
+                    return false;
+                (settle.Settlement.State == DeliveryState.Pending ? _retries : _ends).Add(settle);
+                break;
+            case SaveStateOperation state:
+                // The last word counts.
+                _states[state.Uid] = state;
+                state.Result = true;
+                break;
+            default:
+                _probe = true;
+                break;
+        }
+        _operations.Add(operation);
+        return true;
+    }
+
+    /// <summary>Runs and commits everything, and leaves each operation with its result.</summary>
+    public async Task RunAsync(NpgsqlConnection session, StoreParts parts, CancellationToken cancellation)
+    {
+        _tries++;
+
+        // 1. What must be there before.
+        var events = _enqueues.SelectMany(e => e.Events).ToArray();
+        await PrepareAsync(session, parts, events, cancellation);
+
+        // 2. All changes in one transaction.
+        var fresh = new HashSet<long>();
+        var settled = new HashSet<long>();
+        await using (var batch = new NpgsqlBatch(session))
+        {
+            if (_ends.Count > 0)
+                batch.BatchCommands.Add(EndCommand());
+            if (_retries.Count > 0)
+                batch.BatchCommands.Add(RetryCommand());
+            if (_states.Count > 0)
+                batch.BatchCommands.Add(SaveStateCommand());
+            if (events.Length > 0)
+                batch.BatchCommands.Add(EnqueueCommand(events, parts.Keys));
+            if (_probe)
+                batch.BatchCommands.Add(new NpgsqlBatchCommand("UPDATE schema_version SET version = version"));
+            await using var rows = await batch.ExecuteReaderAsync(cancellation);
+            foreach (var command in batch.BatchCommands)
+            {
+                if (command.CommandText is SaveStateSql || rows.FieldCount == 0)
+                    continue;
+                var found = command.CommandText is EnqueueSql ? fresh : settled;
+                while (await rows.ReadAsync(cancellation))
+                    found.Add(rows.GetInt64(0));
+                await rows.NextResultAsync(cancellation);
+            }
+        }
+
+        // 3. What was done already, by another or by an earlier try.
+        await AnswerSettlesAsync(session, settled, cancellation);
+        await AnswerEnqueuesAsync(session, events, fresh, cancellation);
+    }
+
+    private static async Task PrepareAsync(NpgsqlConnection session, StoreParts parts, PreparedEvent[] events, CancellationToken cancellation)
+    {
+        foreach (var @event in events)
+        {
+            if (@event.Id == 0)
+                @event.Id = parts.Ids.Take(@event.Source.AcceptedTime, 1 + @event.Source.Matches.Count);
+            if (!parts.Partitions.Has(Day.Of(@event.Id)))
+                await parts.Partitions.EnsureAsync(session, Day.Of(@event.Id), cancellation);
+        }
+        await parts.Keys.EnsureAsync(session, events.SelectMany(e => e.Source.Matches), cancellation);
+    }
+
+    private static NpgsqlBatchCommand EnqueueCommand(PreparedEvent[] events, SubscriptionKeys keys)
+    {
+        var deliveries = new List<(long Id, PreparedEvent Event, int Subscription)>(events.Length);
+        foreach (var @event in events)
+            for (var i = 0; i < @event.Source.Matches.Count; i++)
+                deliveries.Add((IdSequence.Nth(@event.Id, i + 1), @event, keys[@event.Source.Matches[i].Uid]));
+        return new NpgsqlBatchCommand(EnqueueSql)
+        {
+            Parameters =
+            {
+                Column.Of(events, e => e.Id), Column.Of(events, e => e.Hash), Column.Of(events, e => e.Source.Matches.Count),
+                Column.Of(events, e => e.Source.Namespace), Column.Of(events, e => e.Source.Event.Source),
+                Column.Of(events, e => e.Source.Event.Id), Column.Of(events, e => e.Source.Event.Type),
+                Column.Of(events, e => (short)e.Source.Event.Encoding), Column.Of(events, e => e.Attributes),
+                Column.Of(events, e => e.DataStart), Column.Of(events, e => e.DataLength),
+                Column.Of(events, e => e.Source.Event.DataIsBase64), Column.Of(events, e => e.Source.Event.Body),
+                Column.Of(deliveries, d => d.Id), Column.Of(deliveries, d => d.Event.Id), Column.Of(deliveries, d => d.Subscription),
+                Column.Of(deliveries, d => d.Event.Source.AcceptedTime.ToUnixTimeMilliseconds()),
+                Column.Of(deliveries, d => d.Event.Source.Event.Body.Length),
+            },
+        };
+    }
+
+    private NpgsqlBatchCommand EndCommand()
+    {
+        var s = _ends.ConvertAll(operation => operation.Settlement);
+        return new NpgsqlBatchCommand(EndSql)
+        {
+            Parameters =
+            {
+                Column.Of(s, s => s.Id.Value), Column.Of(s, s => (int)s.Version), Column.Of(s, s => (short)s.State),
+                Column.Of(s, s => s.Attempt?.Number), Column.Of(s, s => s.Step), Column.Of(s, s => s.Time.ToUnixTimeMilliseconds()),
+                Column.Of(s, TimeOf), Column.Of(s, DurationOf), Column.Of(s, s => (short?)s.Attempt?.StatusCode), Column.Of(s, ErrorOf),
+                Column.Of(s, s => s.Attempt?.Message), Column.Of(s, ResponseOf),
+            },
+        };
+    }
+
+    private NpgsqlBatchCommand RetryCommand()
+    {
+        var s = _retries.ConvertAll(operation => operation.Settlement);
+        return new NpgsqlBatchCommand(RetrySql)
+        {
+            Parameters =
+            {
+                Column.Of(s, s => s.Id.Value), Column.Of(s, s => (int)s.Version), Column.Of(s, s => s.Attempt?.Number),
+                Column.Of(s, s => s.Step), Column.Of(s, s => s.DueTime.ToUnixTimeMilliseconds()), Column.Of(s, TimeOf), Column.Of(s, DurationOf),
+                Column.Of(s, s => (short?)s.Attempt?.StatusCode), Column.Of(s, ErrorOf), Column.Of(s, s => s.Attempt?.Message),
+                Column.Of(s, ResponseOf),
+            },
+        };
+    }
+
+    private NpgsqlBatchCommand SaveStateCommand()
+    {
+        // In one order, so that two groups that save the same ones wait for each other only one way.
+        var s = _states.Values.OrderBy(s => s.Uid, StringComparer.Ordinal).ToArray();
+        return new NpgsqlBatchCommand(SaveStateSql)
+        {
+            Parameters =
+            {
+                Column.Of(s, s => s.Uid), Column.Of(s, s => (short)Shard.Of(s.Uid)),
+                Column.Of(s, s => s.State.FailingSince?.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Disabled?.Reason),
+                Column.Of(s, s => s.State.Disabled?.Message), Column.Of(s, s => s.State.Disabled?.Generation),
+                Column.Of(s, s => s.State.Disabled?.Time.ToUnixTimeMilliseconds()),
+            },
+        };
+    }
+
+    private async Task AnswerSettlesAsync(NpgsqlConnection session, HashSet<long> settled, CancellationToken cancellation)
+    {
+        var open = new List<SettleOperation>();
+        foreach (var operation in _ends.Concat(_retries))
+        {
+            operation.Result = settled.Contains(operation.Settlement.Id.Value);
+            if (!operation.Result && operation.Settlement.Attempt is not null && (_tries > 1 || operation.Uncertain))
+                open.Add(operation);
+        }
+        if (open.Count == 0)
+            return;
+        await using var command = new NpgsqlCommand(FindSettledSql, session)
+        {
+            Parameters =
+            {
+                Column.Of(open, o => o.Settlement.Id.Value), Column.Of(open, o => (int)o.Settlement.Version),
+                Column.Of(open, o => (short)o.Settlement.State), Column.Of(open, o => o.Settlement.Attempt!.Number),
+                Column.Of(open, o => TimeOf(o.Settlement)!.Value),
+                Column.Of(open, o => o.Settlement.DueTime.ToUnixTimeMilliseconds()),
+            },
+        };
+        await using var rows = await command.ExecuteReaderAsync(cancellation);
+        settled.Clear();
+        while (await rows.ReadAsync(cancellation))
+            settled.Add(rows.GetInt64(0));
+        foreach (var operation in open)
+            operation.Result = settled.Contains(operation.Settlement.Id.Value);
+    }
+
+    private async Task AnswerEnqueuesAsync(NpgsqlConnection session, PreparedEvent[] events, HashSet<long> fresh, CancellationToken cancellation)
+    {
+        var found = new Dictionary<Guid, (long Id, int Deliveries)>();
+        if (fresh.Count < events.Length)
+        {
+            var old = events.Where(e => !fresh.Contains(e.Id)).ToArray();
+            await using var command = new NpgsqlCommand(FindKeysSql, session) { Parameters = { Column.Of(old, e => e.Hash) } };
+            await using var rows = await command.ExecuteReaderAsync(cancellation);
+            while (await rows.ReadAsync(cancellation))
+                found[rows.GetGuid(0)] = (rows.GetInt64(1), rows.GetInt32(2));
+        }
+        foreach (var enqueue in _enqueues)
+        {
+            enqueue.Result = Array.ConvertAll(enqueue.Events, e =>
+            {
+                if (fresh.Contains(e.Id))
+                    return new Enqueued(e.Id, e.Source.Matches.Count, Duplicate: false);
+                if (!found.TryGetValue(e.Hash, out var first))
+                    throw new StoreUnavailableException("An event that was a duplicate has reached the end of its retention meanwhile.");
+                return new Enqueued(first.Id, first.Deliveries, Duplicate: first.Id != e.Id);
+            });
+        }
+    }
+
+    private static long? TimeOf(Settlement s) => s.Attempt is { } attempt ? Microseconds.FromTime(attempt.Time) : null;
+
+    private static long? DurationOf(Settlement s) => s.Attempt is { } attempt ? Microseconds.FromSpan(attempt.Duration) : null;
+
+    /// <summary>Only a delivery that was too old dies without an attempt.</summary>
+    private static short? ErrorOf(Settlement s) =>
+        s.Attempt is null && s.State == DeliveryState.Dead ? (short)ErrorClass.Expired : (short?)s.Attempt?.Error;
+
+    private static byte[]? ResponseOf(Settlement s) => s.Attempt is { Response.IsEmpty: false } attempt ? attempt.Response.ToArray() : null;
+}
+
+/// <summary>What every group works with.</summary>
+internal sealed record StoreParts(ServerAddress Server, IdSequence Ids, Partitions Partitions, SubscriptionKeys Keys);

@@ -1,0 +1,99 @@
+using Npgsql;
+using WebhookOperator.Engine.Store.Postgres;
+
+namespace WebhookOperator.Tests.Engine.Store.Postgres;
+
+/// <summary>How PostgreSQL would run each statement, by its own planner with its own defaults.</summary>
+public sealed class PlanTests : IAsyncLifetime
+{
+    private const string Settlements = "bigint[],int[],smallint[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]";
+
+    private readonly PostgresHost _host = new();
+    private NpgsqlConnection _connection = null!;
+
+    public static TheoryData<string, string, string> Statements() => new()
+    {
+        { "enqueue", WriteGroup.EnqueueSql,
+            "bigint[],uuid[],int[],text[],text[],text[],text[],smallint[],bytea[],int[],int[],boolean[],bytea[],bigint[],bigint[],int[],bigint[],int[]" },
+        { "find keys", WriteGroup.FindKeysSql, "uuid[]" },
+        { "end", WriteGroup.EndSql, Settlements },
+        { "retry", WriteGroup.RetrySql, "bigint[],int[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]" },
+        { "find settled", WriteGroup.FindSettledSql, "bigint[],int[],smallint[],int[],bigint[],bigint[]" },
+        { "due", StoreReader.DueSql, "text,bigint,bigint[],bigint,bigint" },
+        { "next due", StoreReader.NextDueSql, "text,bigint,bigint[]" },
+        { "oldest", StoreReader.OldestPendingSql, "text" },
+        { "log", LogReader.AllSql, "text,bigint,bigint,bigint" },
+        { "log of pending", LogReader.PendingSql, "text,bigint,bigint,bigint" },
+        { "log of delivered", LogReader.DeliveredSql, "text,bigint,bigint,bigint,bigint" },
+        { "log of failed", LogReader.FailedSql, "text,bigint,bigint,bigint,smallint" },
+        { "detail", LogReader.DetailSql, "bigint,text" },
+        { "attempts", LogReader.AttemptsSql, "bigint" },
+        { "find for replay", StoreUpkeep.FindFinishedSql, "text,bigint,bigint,bigint,smallint[],text[]" },
+        { "find dead", StoreUpkeep.FindDeadSql, "text,bigint,bigint,bigint,smallint[],text[]" },
+        { "reopen", StoreUpkeep.ReopenSql, "bigint[],bigint" },
+        { "find for redelivery", StoreUpkeep.FindForRedeliverySql, "bigint,text" },
+        { "make due", StoreUpkeep.MakeDueSql, "bigint,bigint" },
+        { "find pending", StoreUpkeep.FindPendingSql, "text,bigint,bigint,bigint[],bigint" },
+        { "end pending", StoreUpkeep.EndPendingSql, "bigint[],smallint,bigint,smallint,bigint" },
+        { "sweep", Sweeper.FindSql, "bigint,bigint,bigint,bigint" },
+        { "sweep deliveries", Sweeper.DeleteDeliveriesSql, "bigint[],bigint[],bigint" },
+        { "sweep events", Sweeper.DeleteEventsSql, "bigint[],bigint[]" },
+        { "sweep keys", Sweeper.DeleteKeysSql, "bigint,bigint,bigint" },
+    };
+
+    public async ValueTask InitializeAsync()
+    {
+        await using (await _host.OpenAsync()) { }
+        _connection = await _host.Server.ConnectAsync(_host.Database);
+        // Two days of 30,000 events, one delivery each; every tenth waits, and every twentieth has an attempt of its own.
+        await ExecuteAsync($"""
+            SET search_path = {Schema.Name};
+            INSERT INTO subscription (uid, shard, namespace, name) SELECT 'uid-' || i, i % 256, 'ns', 'name-' || i FROM generate_series(1, 2000) i;
+            """);
+        foreach (var day in (Day[])[Day.Of(new DateTimeOffset(2025, 6, 1, 0, 0, 0, TimeSpan.Zero)), Day.Of(new DateTimeOffset(2025, 6, 2, 0, 0, 0, TimeSpan.Zero))])
+        {
+            await ExecuteAsync($"""
+                CREATE TEMP TABLE filled AS SELECT {day.FirstId} + i * 4096::bigint AS id, i FROM generate_series(1, 30000) i;
+                INSERT INTO event SELECT id, md5(id::text)::uuid, 1, 0, 2, 0, false, 'ns', '/s', id::text, 'type', NULL, 'body' FROM filled;
+                INSERT INTO event_key SELECT md5(id::text)::uuid, id, 1 FROM filled;
+                INSERT INTO pending SELECT id + 1024, id, 0, i, 1 + i % 2000, 1, 0, 0, 4, NULL, 0 FROM filled WHERE i % 10 = 0;
+                INSERT INTO delivery SELECT id + 1024, id, 0, i, 1, 1, 1 + i % 2000, 1, 1, 1, 4, 1 + (i % 30 = 1)::int, 200, 0, NULL, NULL FROM filled WHERE i % 10 <> 0;
+                INSERT INTO attempt SELECT id + 1024, 0, 1, 1, 500, 1, 'no', NULL FROM filled WHERE i % 20 = 0;
+                DROP TABLE filled;
+                """);
+        }
+        await ExecuteAsync("ANALYZE; SET plan_cache_mode = force_generic_plan");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _connection.DisposeAsync();
+        await _host.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task No_statement_reads_a_table_from_end_to_end()
+    {
+        foreach (var (name, sql, types) in Statements().Select(row => row.Data))
+        {
+            await ExecuteAsync($"PREPARE planned ({types}) AS {sql}");
+            var arguments = string.Join(", ", types.Split(',').Select(t => t.EndsWith("[]", StringComparison.Ordinal) ? $"'{"{}"}'::{t}" : $"'1'::{t}"));
+            var plan = new List<string>();
+            await using (var command = new NpgsqlCommand($"EXPLAIN (COSTS off) EXECUTE planned ({arguments})", _connection))
+            {
+                await using var rows = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
+                while (await rows.ReadAsync(TestContext.Current.CancellationToken))
+                    plan.Add(rows.GetString(0));
+            }
+            Assert.True(
+                !plan.Any(line => line.Contains("Seq Scan on", StringComparison.Ordinal)), $"{name}:\n{string.Join('\n', plan)}");
+            await ExecuteAsync("DEALLOCATE planned");
+        }
+    }
+
+    private async Task ExecuteAsync(string sql)
+    {
+        await using var command = new NpgsqlCommand(sql, _connection);
+        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+    }
+}
