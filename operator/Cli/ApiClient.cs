@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
@@ -58,11 +59,11 @@ internal sealed class ApiClient : IDisposable
                 var body = await response.Content.ReadAsStringAsync(cancellation);
                 return response.IsSuccessStatusCode
                     ? JsonNode.Parse(body) ?? throw new VerbFailedException($"{request.RequestUri} answered with nothing.")
-                    : throw new VerbFailedException(Refusal(response, body));
+                    : throw new VerbFailedException(Refusal(response, body), transient: IsTransient(response.StatusCode));
             }
             catch (HttpRequestException e)
             {
-                throw new VerbFailedException(Unreachable(e));
+                throw new VerbFailedException(Unreachable(e), transient: true);
             }
             catch (JsonException)
             {
@@ -71,6 +72,9 @@ internal sealed class ApiClient : IDisposable
             }
         }
     }
+
+    private static bool IsTransient(HttpStatusCode status) => status is HttpStatusCode.TooManyRequests
+        or HttpStatusCode.BadGateway or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout;
 
     private string Unreachable(HttpRequestException e)
     {
@@ -84,7 +88,7 @@ internal sealed class ApiClient : IDisposable
     {
         var status = $"{(int)response.StatusCode} {response.ReasonPhrase}";
         var wait = response.Headers.RetryAfter?.Delta is { } delta ? $" Try again in {delta.TotalSeconds:0} s." : "";
-        var token = response.StatusCode == System.Net.HttpStatusCode.Unauthorized && _token is null
+        var token = response.StatusCode == HttpStatusCode.Unauthorized && _token is null
             ? " Give a token with --token-file." : "";
         try
         {

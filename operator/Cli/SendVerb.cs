@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using WebhookOperator.Api;
 
 namespace WebhookOperator.Cli;
@@ -10,6 +11,8 @@ namespace WebhookOperator.Cli;
 internal static class SendVerb
 {
     private const int MostEvents = 100_000;
+
+    private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(250);
 
     public static Verb Create(Shell shell)
     {
@@ -33,9 +36,10 @@ internal static class SendVerb
             for (var i = 0; i < options.Count(parsed); i++)
             {
                 var next = template with { Id = i == 0 ? template.Id : NewId(shell), Time = shell.Time.GetUtcNow() };
-                var answer = await api.SendAsync(
-                    options.Structured(parsed) ? CloudEventRequest.Structured(path, next) : CloudEventRequest.Binary(path, next),
-                    cancellation);
+                var answer = await PublishAsync(
+                    () => api.SendAsync(
+                        options.Structured(parsed) ? CloudEventRequest.Structured(path, next) : CloudEventRequest.Binary(path, next), cancellation),
+                    options.Retry(parsed), shell.Time, cancellation);
                 var deliveries = (int?)answer["deliveries"] ?? 0;
                 published[(string?)answer["id"] ?? ""] = deliveries;
                 await shell.Out.WriteLineAsync($"{answer["id"]}  {deliveries} {(deliveries == 1 ? "delivery" : "deliveries")}"
@@ -49,6 +53,24 @@ internal static class SendVerb
             return await wait.AllDeliveredAsync(published, since, limit, cancellation) ? ExitCode.Ok : ExitCode.Failed;
         });
         return command;
+    }
+
+    /// <summary>The same event again, until it is taken: what was stored though the answer was lost is then a duplicate.</summary>
+    private static async Task<JsonNode> PublishAsync(
+        Func<Task<JsonNode>> publish, TimeSpan limit, TimeProvider time, CancellationToken cancellation)
+    {
+        var started = time.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return await publish();
+            }
+            catch (VerbFailedException e) when (e.Transient && time.GetElapsedTime(started) < limit)
+            {
+                await Task.Delay(RetryPause, time, cancellation);
+            }
+        }
     }
 
     private static string NewId(Shell shell) => Guid.CreateVersion7(shell.Time.GetUtcNow()).ToString();
@@ -94,6 +116,12 @@ internal static class SendVerb
         private readonly Option<int> _count = NumberOption.Create(
             "--count", "N", "Publish so many, each with an id of its own.", 1, MostEvents, 1);
 
+        private readonly Option<string> _retry = new("--retry")
+        {
+            HelpName = "DURATION", Description = "Try each event again for so long where the operator can't be reached, or is not "
+                + "ready or full. Default: not at all.",
+        };
+
         private readonly Option<string> _wait = new("--wait")
         {
             HelpName = "DURATION", Description = "Wait so long for the deliveries to reach their end; exit code 1 if not all were "
@@ -102,15 +130,16 @@ internal static class SendVerb
 
         public SendOptions(Verb command)
         {
-            foreach (var option in (Option[])[_type, _source, _id, _subject, _data, _dataFile, _contentType, _structured, _count, _wait])
+            foreach (var option in (Option[])[_type, _source, _id, _subject, _data, _dataFile, _contentType, _structured, _count, _retry, _wait])
                 command.Add(option);
             command.Check(Faults);
         }
 
         public int Count(ParseResult parsed) => parsed.GetValue(_count);
 
-        public TimeSpan? Wait(ParseResult parsed) =>
-            parsed.GetValue(_wait) is { } text && KubeDuration.TryParse(text, out var limit) ? limit : null;
+        public TimeSpan Retry(ParseResult parsed) => Duration(parsed.GetValue(_retry)) ?? TimeSpan.Zero;
+
+        public TimeSpan? Wait(ParseResult parsed) => Duration(parsed.GetValue(_wait));
 
         public bool Structured(ParseResult parsed) => parsed.GetValue(_structured);
 
@@ -134,11 +163,14 @@ internal static class SendVerb
                 yield return "--id names one event; leave it out with --count, and each event gets an id of its own.";
             if (result.GetResult(_data) is { Implicit: false } && result.GetResult(_dataFile) is { Implicit: false })
                 yield return "--data and --data-file both give the data; use one of them.";
-            if (result.GetValue(_wait) is { } wait && !KubeDuration.TryParse(wait, out _))
-                yield return $"--wait: \"{wait}\" is no duration; write how long to wait, for example 30s or 2m.";
+            foreach (var option in (Option<string>[])[_retry, _wait])
+                if (result.GetValue(option) is { } text && Duration(text) is null)
+                    yield return $"{option.Name}: \"{text}\" is no duration; write for how long, for example 30s or 2m.";
             if (result.GetValue(_dataFile) is { } file && file != "-" && !File.Exists(file))
                 yield return $"--data-file: there is no file \"{file}\".";
         }
+
+        private static TimeSpan? Duration(string? text) => KubeDuration.TryParse(text, out var duration) ? duration : null;
 
         private static async Task<byte[]> ReadFileAsync(string file, Shell shell, CancellationToken cancellation)
         {

@@ -62,4 +62,9 @@ internal static class ExitCode
 }
 
 /// <summary>A verb can't do what was asked; the message is for the person who asked.</summary>
-internal sealed class VerbFailedException(string message) : Exception(message);
+/// <param name="message">A sentence.</param>
+/// <param name="transient">The same may well work a little later.</param>
+internal sealed class VerbFailedException(string message, bool transient = false) : Exception(message)
+{
+    public bool Transient => transient;
+}

@@ -67,6 +67,23 @@ public sealed class SendWaitTests
     }
 
     [Fact]
+    public async Task Retries_until_the_operator_is_there()
+    {
+        var port = OperatorProcess.FreePort();
+        var url = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}");
+        var send = new TestShell();
+        var sending = send.RunAsync("send", "--server", url, "-n", "acme", "--type", "t", "--retry", "60s");
+        var without = new TestShell();
+        Assert.Equal(1, await without.RunAsync("send", "--server", url, "-n", "acme", "--type", "t"));
+
+        await using var local = await LocalOperator.StartAsync(
+            LocalOperator.Subscription("held", new Uri("http://127.0.0.1:9/"), "  suspend: true"), settings => settings with { Listen = new Uri(url) });
+
+        Assert.Equal(0, await sending);
+        Assert.Contains("  1 delivery", send.Out);
+    }
+
+    [Fact]
     public async Task Wrong_flags_are_told()
     {
         var shell = new TestShell();
