@@ -139,13 +139,13 @@ public sealed class OperatorUseTests(ClusterOperators operators)
         await using var receiver = await Receiver.StartAsync(Answers.Hang);
         await kubectl.ApplyAsync(Manifests.Subscription("orders", receiver.Url.ToString(), space, "    timeout: 60s"));
         await kubectl.RunAsync("wait", "-n", space, "--for=condition=Ready", "--timeout=60s", "whsub/orders");
-        var token = await cluster.PublisherAsync(space, "webhook-publisher", "webhook-log-reader");
-        Assert.Equal(202, (await cluster.PublishAsync(space, token, "1")).Status);
+        Assert.Equal(202, (await cluster.PublishAsync(space, await cluster.PublisherAsync(space, "webhook-publisher"), "1")).Status);
         await receiver.WaitForAsync(1);
+        Assert.Contains($"webhook_deliveries_pending{{namespace=\"{space}\"", await cluster.ScrapeAsync());
 
         await kubectl.RunAsync("delete", "-n", space, "--timeout=30s", "whsub", "orders");
 
         await cluster.UntilAsync("the delivery is over", async () =>
-            !(await cluster.GetAsync($"/v1/namespaces/{space}/subscriptions/orders/deliveries?state=pending", token)).Text.Contains("dlv_", StringComparison.Ordinal));
+            !(await cluster.ScrapeAsync()).Contains($"webhook_deliveries_pending{{namespace=\"{space}\"", StringComparison.Ordinal));
     }
 }

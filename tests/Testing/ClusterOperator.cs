@@ -111,6 +111,10 @@ internal sealed class ClusterOperator : IAsyncDisposable
     /// <param name="token">Of a ServiceAccount, for <see cref="Audience"/>; null sends none.</param>
     public Task<(int Status, string Text)> GetAsync(string path, string? token) => GetAsync(new Uri(Api, path), token);
 
+    /// <summary>A call without a body.</summary>
+    public Task<(int Status, string Text)> PostAsync(string path, string token) =>
+        SendAsync(new HttpRequestMessage(HttpMethod.Post, new Uri(Api, path)), token);
+
     /// <summary>Publishes a CloudEvent with JSON data, in binary mode.</summary>
     /// <param name="token">Of a ServiceAccount, for <see cref="Audience"/>; null sends none.</param>
     public Task<(int Status, string Text)> PublishAsync(string @namespace, string? token, string id, string type = "com.acme.test", string data = "{}")
