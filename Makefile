@@ -62,6 +62,8 @@ tools:
 	@hack/need-kubectl.sh >/dev/null
 	@hack/need-program.sh prometheus prometheus >/dev/null
 	@hack/need-program.sh lua5.4 lua5.4 libreadline8 libtinfo6 >/dev/null
+	@hack/need-program.sh openssl openssl libssl3 >/dev/null
+	@hack/need-program.sh python3 python3-minimal python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libexpat1 libssl3 libffi8 >/dev/null
 
 # A real Kubernetes API server and etcd, kept in a cache outside of the tree.
 control-plane:

@@ -38,4 +38,51 @@ public sealed partial class DocumentationTests
 
     [GeneratedRegex("^```yaml\n(.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline)]
     private static partial Regex YamlBlock();
+
+    public static TheoryData<string> Pages() =>
+    [
+        "README.md", "charts/webhook-operator/README.md",
+        .. Directory.EnumerateFiles(Path.Combine(Repository.Root, "docs"), "*.md").Select(file => Path.Combine("docs", Path.GetFileName(file))).Order(),
+    ];
+
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public void Every_link_within_the_repository_leads_somewhere(string page)
+    {
+        var path = Path.Combine(Repository.Root, page);
+        foreach (Match link in Link().Matches(Code().Replace(File.ReadAllText(path), "")))
+        {
+            if (link.Groups["to"].Value.Contains("://", StringComparison.Ordinal))
+                continue;
+            var parts = link.Groups["to"].Value.Split('#');
+            var target = parts[0].Length == 0 ? path : Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, parts[0]));
+            Assert.True(Path.Exists(target), $"{page} links to {parts[0]}, which is not there.");
+            if (parts.Length > 1)
+                Assert.Contains(parts[1], Heading().Matches(File.ReadAllText(target)).Select(heading => Anchor(heading.Groups[1].Value)));
+        }
+    }
+
+    [Fact]
+    public void The_index_names_every_page()
+    {
+        var index = File.ReadAllText(Path.Combine(Repository.Root, "docs", "README.md"));
+
+        Assert.All(Directory.EnumerateFiles(Path.Combine(Repository.Root, "docs"), "*.md").Select(file => Path.GetFileName(file)),
+            page => Assert.True(page == "README.md" || index.Contains($"({page})", StringComparison.Ordinal), $"docs/README.md does not name {page}."));
+    }
+
+    /// <summary>As GitHub makes it of a heading.</summary>
+    private static string Anchor(string heading) => NoAnchor().Replace(heading.Trim().ToLowerInvariant(), "").Replace(' ', '-');
+
+    [GeneratedRegex(@"\]\((?<to>[^)\s]+)\)")]
+    private static partial Regex Link();
+
+    [GeneratedRegex("```.*?```|`[^`\n]*`", RegexOptions.Singleline)]
+    private static partial Regex Code();
+
+    [GeneratedRegex("^#+ (.+)$", RegexOptions.Multiline)]
+    private static partial Regex Heading();
+
+    [GeneratedRegex(@"[^\w\- ]")]
+    private static partial Regex NoAnchor();
 }

@@ -9,6 +9,11 @@ internal sealed class DebianProgram
     public static readonly DebianProgram Promtool = new("promtool", "prometheus");
     public static readonly DebianProgram Lua = new("lua5.4", "lua5.4", "libreadline8", "libtinfo6");
 
+    public static readonly DebianProgram OpenSsl = new("openssl", "openssl", "libssl3");
+
+    public static readonly DebianProgram Python = new(
+        "python3", "python3-minimal", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libexpat1", "libssl3", "libffi8");
+
     private static readonly SemaphoreSlim One = new(1, 1);
     private readonly string[] _arguments;
     private readonly Lazy<Task<string>> _path;
