@@ -23,7 +23,7 @@ test: sdk node postgres tools control-plane
 	@dotnet test --project tests --configuration Release --no-build --no-progress \
 		--results-directory TestResults --report-xunit-trx --report-xunit-trx-filename tests.trx
 
-bench: sdk
+bench: sdk tools control-plane
 	@dotnet run --project bench --configuration Release
 
 # Writes what the pages say of the code anew, from the code; tests hold them to it.

@@ -30,6 +30,9 @@ internal sealed class Workbench(bool quick, string folder) : IAsyncDisposable
         return path;
     }
 
+    /// <summary>A new folder for one operator in a cluster.</summary>
+    public string NewFolder() => Path.Combine(folder, $"{++_folders}");
+
     public Task<OperatorProcess> StartOperatorAsync(string path, CancellationToken cancellation) =>
         OperatorProcess.StartAsync(Http, path, cancellation);
 

@@ -16,7 +16,14 @@ internal sealed class ChildProcess : IAsyncDisposable
 
     /// <param name="assembly">The program's .dll.</param>
     /// <param name="arguments">Its arguments.</param>
-    public ChildProcess(string assembly, params IEnumerable<string> arguments)
+    public ChildProcess(string assembly, params IEnumerable<string> arguments) : this(assembly, arguments, new Dictionary<string, string>())
+    {
+    }
+
+    /// <param name="assembly">The program's .dll.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="variables">For it, besides those of this process.</param>
+    public ChildProcess(string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> variables)
     {
         // The very host that runs this program, wherever it is installed.
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet")
@@ -26,6 +33,8 @@ internal sealed class ChildProcess : IAsyncDisposable
         start.ArgumentList.Add(assembly);
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
+        foreach (var (name, value) in variables)
+            start.Environment[name] = value;
         _process = new Process { StartInfo = start, EnableRaisingEvents = true };
         _process.OutputDataReceived += (_, e) => Keep(e.Data);
         _process.ErrorDataReceived += (_, e) => Keep(e.Data);

@@ -3,7 +3,7 @@ using System.Globalization;
 
 namespace WebhookOperator.Bench.Processes;
 
-/// <summary>The real program in local mode, with its own manifests and store.</summary>
+/// <summary>The real program, with a store of its own.</summary>
 internal sealed class OperatorProcess : IAsyncDisposable
 {
     private static readonly TimeSpan ReadyDeadline = TimeSpan.FromMinutes(2);
@@ -29,19 +29,38 @@ internal sealed class OperatorProcess : IAsyncDisposable
 
     public ChildProcess Process => _child;
 
+    /// <summary>In local mode.</summary>
     /// <param name="http">For probes and metrics.</param>
     /// <param name="folder">Holds the folder <c>manifests</c>, and the store, which may be there already.</param>
     /// <param name="cancellation">Ends the wait, and then the process too.</param>
-    public static async Task<OperatorProcess> StartAsync(HttpMessageInvoker http, string folder, CancellationToken cancellation)
+    public static Task<OperatorProcess> StartAsync(HttpMessageInvoker http, string folder, CancellationToken cancellation) =>
+        StartAsync(http, folder, ["--manifests", Path.Combine(folder, "manifests")], new Dictionary<string, string>(), cancellation);
+
+    /// <summary>In cluster mode, for one namespace, with a Lease of its own.</summary>
+    /// <param name="http">For probes and metrics.</param>
+    /// <param name="folder">For the store.</param>
+    /// <param name="kubeconfig">The way to the API server.</param>
+    /// <param name="namespace">Also the name of the Lease.</param>
+    /// <param name="cancellation">Ends the wait, and then the process too.</param>
+    public static Task<OperatorProcess> StartInClusterAsync(
+        HttpMessageInvoker http, string folder, string kubeconfig, string @namespace, CancellationToken cancellation) =>
+        StartAsync(
+            http, Directory.CreateDirectory(folder).FullName, ["--namespace", @namespace, "--lease-name", @namespace, "--lease-namespace", @namespace],
+            new Dictionary<string, string> { ["KUBECONFIG"] = kubeconfig }, cancellation);
+
+    private static async Task<OperatorProcess> StartAsync(
+        HttpMessageInvoker http, string folder, string[] resources, IReadOnlyDictionary<string, string> variables, CancellationToken cancellation)
     {
         var api = new Uri($"http://127.0.0.1:{Loopback.FreePort()}");
         var metrics = new Uri($"http://127.0.0.1:{Loopback.FreePort()}");
         var start = Stopwatch.GetTimestamp();
         var child = new ChildProcess(
             typeof(Settings).Assembly.Location,
-            "run", "--manifests", Path.Combine(folder, "manifests"), "--store", "sqlite:" + Path.Combine(folder, "webhooks.db"),
-            "--listen", api.ToString(), "--metrics", metrics.ToString(), "--allow-http", "--allow-cidr", "127.0.0.0/8",
-            "--log-level", "Warning");
+            [
+                "run", .. resources, "--store", "sqlite:" + Path.Combine(folder, "webhooks.db"),
+                "--listen", api.ToString(), "--metrics", metrics.ToString(), "--allow-http", "--allow-cidr", "127.0.0.0/8",
+                "--log-level", "Warning",
+            ], variables);
         var started = new OperatorProcess(http, child, api, metrics);
         try
         {
@@ -57,11 +76,14 @@ internal sealed class OperatorProcess : IAsyncDisposable
     }
 
     /// <summary>The sum over all subscriptions, as the operator tells it.</summary>
-    public async Task<long> PendingAsync(CancellationToken cancellation)
+    public Task<long> PendingAsync(CancellationToken cancellation) => SumAsync("webhook_deliveries_pending{", cancellation);
+
+    /// <summary>Of all series whose line starts so.</summary>
+    public async Task<long> SumAsync(string start, CancellationToken cancellation)
     {
         var sum = 0.0;
         foreach (var line in (await ScrapeAsync(cancellation)).Split('\n'))
-            if (line.StartsWith("webhook_deliveries_pending{", StringComparison.Ordinal))
+            if (line.StartsWith(start, StringComparison.Ordinal))
                 sum += double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture);
         return (long)sum;
     }

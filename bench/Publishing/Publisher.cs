@@ -13,16 +13,20 @@ internal sealed class Publisher
 
     private readonly HttpMessageInvoker _http;
     private readonly Uri _events;
+    private readonly AuthenticationHeaderValue? _authorization;
     private long _lastId;
     private long _accepted;
     private long _idSum;
 
     /// <param name="http">Its connections are shared with whoever else uses it.</param>
     /// <param name="api">Where the operator's API listens.</param>
-    public Publisher(HttpMessageInvoker http, Uri api)
+    /// <param name="namespace">Where the events are published.</param>
+    /// <param name="token">Of a ServiceAccount, where the operator wants one.</param>
+    public Publisher(HttpMessageInvoker http, Uri api, string @namespace = Manifests.Namespace, string? token = null)
     {
         _http = http;
-        _events = new Uri(api, $"/v1/namespaces/{Manifests.Namespace}/events");
+        _events = new Uri(api, $"/v1/namespaces/{@namespace}/events");
+        _authorization = token is null ? null : new AuthenticationHeaderValue("Bearer", token);
     }
 
     /// <summary>Events that were answered with 202.</summary>
@@ -44,13 +48,15 @@ internal sealed class Publisher
     };
 
     /// <summary>Publishes one event in binary mode.</summary>
-    public Task PublishAsync(string type, CancellationToken cancellation) =>
+    /// <returns>The answer.</returns>
+    public Task<byte[]> PublishAsync(string type, CancellationToken cancellation) =>
         SendAsync(EventBody.Data(), "application/json", type, 1, cancellation);
 
-    private async Task SendAsync(byte[] body, string mediaType, string? binaryType, int events, CancellationToken cancellation)
+    private async Task<byte[]> SendAsync(byte[] body, string mediaType, string? binaryType, int events, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, _events) { Content = new ByteArrayContent(body) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue(mediaType);
+        request.Headers.Authorization = _authorization;
         if (binaryType is not null)
         {
             request.Headers.TryAddWithoutValidation("ce-specversion", "1.0");
@@ -64,6 +70,7 @@ internal sealed class Publisher
             throw new InvalidOperationException($"The operator answered {(int)response.StatusCode}: {Encoding.UTF8.GetString(answer)}");
         if (Count(answer) is var accepted && accepted != events)
             throw new InvalidOperationException($"Of {events} events {accepted} were accepted: {Encoding.UTF8.GetString(answer)}");
+        return answer;
     }
 
     /// <summary>Finds ids by their look alone: reading the JSON properly would cost the measurement more.</summary>

@@ -16,6 +16,8 @@ internal sealed record Section(
         new("latency", "publish to receive at half of that rate", Latency.RunAsync),
         new("isolation", "1,000 subscriptions, with and without sick receivers", Isolation.RunAsync),
         new("pending", "memory with a large backlog, before and after a restart", Pending.RunAsync),
+        new("cluster", "5,000 subscriptions in a real API server: cold start, changes, memory", Cluster.RunAsync),
+        new("soak", "a watch that is cut, and the writes of status, for some minutes", Soak.RunAsync),
         new("idle", "memory with 10,000 idle subscriptions", Idle.RunAsync),
     ];
 }

@@ -69,7 +69,7 @@ public sealed class SendWaitTests
     [Fact]
     public async Task Retries_until_the_operator_is_there()
     {
-        var port = OperatorProcess.FreePort();
+        var port = Ports.Free();
         var url = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}");
         var send = new TestShell();
         var sending = send.RunAsync("send", "--server", url, "-n", "acme", "--type", "t", "--retry", "60s");

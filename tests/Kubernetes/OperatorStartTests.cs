@@ -12,7 +12,7 @@ public sealed class OperatorStartTests
     {
         await using var plane = await ControlPlanes.StartOwnAsync(server);
         await OperatorRights.InstallAsync(plane);
-        var kubeconfig = await plane.OperatorKubeconfigAsync();
+        var kubeconfig = await OperatorRights.KubeconfigAsync(plane);
         await plane.StopServerAsync();
 
         // 1. Alive, but not ready, and it says what it cannot reach.
@@ -44,7 +44,7 @@ public sealed class OperatorStartTests
         // A ServiceAccount that is made anew takes no token of the old one.
         await plane.Admin.RunAsync("delete", "serviceaccount", "-n", OperatorRights.Namespace, OperatorRights.Account);
         await OperatorRights.InstallAsync(plane);
-        await plane.OperatorKubeconfigAsync();
+        await OperatorRights.KubeconfigAsync(plane);
         await plane.StopServerAsync();
         await plane.StartServerAsync();
         await ReadyAsync("second");

@@ -22,8 +22,8 @@ internal sealed class ClusterOperator : IAsyncDisposable
     private ClusterOperator(ControlPlane plane, string[] arguments)
     {
         Plane = plane;
-        Api = new Uri($"http://127.0.0.1:{OperatorProcess.FreePort()}");
-        Metrics = new Uri($"http://127.0.0.1:{OperatorProcess.FreePort()}");
+        Api = new Uri($"http://127.0.0.1:{Ports.Free()}");
+        Metrics = new Uri($"http://127.0.0.1:{Ports.Free()}");
         _arguments =
         [
             typeof(Settings).Assembly.Location, "run", "--store", $"sqlite:{_folder.File("webhooks.db")}",
@@ -63,7 +63,7 @@ internal sealed class ClusterOperator : IAsyncDisposable
     }
 
     /// <summary>As <see cref="StartAsync"/>, but neither installs anything nor waits.</summary>
-    /// <param name="kubeconfig">From <see cref="ControlPlane.OperatorKubeconfigAsync"/>, while the API server was there.</param>
+    /// <param name="kubeconfig">From <see cref="OperatorRights.KubeconfigAsync"/>, while the API server was there.</param>
     public static async Task<ClusterOperator> LaunchAsync(ControlPlane plane, string kubeconfig)
     {
         var cluster = new ClusterOperator(plane, []);
@@ -98,7 +98,7 @@ internal sealed class ClusterOperator : IAsyncDisposable
     }
 
     public async Task LaunchAsync(string? kubeconfig = null) => _process = await ChildProcess.StartAsync("dotnet", _arguments,
-        new Dictionary<string, string?> { ["KUBECONFIG"] = kubeconfig ?? await Plane.OperatorKubeconfigAsync() });
+        new Dictionary<string, string?> { ["KUBECONFIG"] = kubeconfig ?? await OperatorRights.KubeconfigAsync(Plane) });
 
     public Task UntilReadyAsync() => UntilAsync("it is ready", async () => (await ReadinessAsync()).Status == 200);
 

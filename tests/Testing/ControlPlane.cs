@@ -18,8 +18,8 @@ internal sealed class ControlPlane : IAsyncDisposable
     private readonly TempFolder _folder = new();
     private readonly VersionedProgram _etcdProgram;
     private readonly VersionedProgram _serverProgram;
-    private readonly int _etcdPort = OperatorProcess.FreePort();
-    private readonly int _port = OperatorProcess.FreePort();
+    private readonly int _etcdPort = Ports.Free();
+    private readonly int _port = Ports.Free();
     private ChildProcess? _etcd;
     private ChildProcess? _server;
     private HttpMessageInvoker? _http;
@@ -125,12 +125,6 @@ internal sealed class ControlPlane : IAsyncDisposable
         Kubeconfig = await WriteKubeconfigAsync($"{@namespace}.{account}", new() { ["token"] = await TokenAsync(@namespace, account) }),
     };
 
-    /// <summary>The kubeconfig of the operator's ServiceAccount, with a fresh token each time.</summary>
-    public async Task<string> OperatorKubeconfigAsync() => await WriteKubeconfigAsync(OperatorRights.Account, new()
-    {
-        ["token"] = await TokenAsync(OperatorRights.Namespace, OperatorRights.Account),
-    });
-
     public async ValueTask DisposeAsync()
     {
         await StopServerAsync();
@@ -155,7 +149,7 @@ internal sealed class ControlPlane : IAsyncDisposable
         _etcd = await ChildProcess.StartAsync(_etcdProgram.Path,
         [
             "--data-dir", _folder.File("etcd"), "--listen-client-urls", client, "--advertise-client-urls", client,
-            "--listen-peer-urls", $"http://127.0.0.1:{OperatorProcess.FreePort()}", "--unsafe-no-fsync",
+            "--listen-peer-urls", $"http://127.0.0.1:{Ports.Free()}", "--unsafe-no-fsync",
         ]);
     }
 

@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 
 namespace WebhookOperator.Tests.Testing;
 
@@ -21,8 +19,8 @@ internal sealed class OperatorProcess : IAsyncDisposable
     public OperatorProcess(string folder, HttpMessageInvoker http, params string[] arguments)
     {
         _http = http;
-        Api = new Uri($"http://127.0.0.1:{FreePort()}");
-        Metrics = new Uri($"http://127.0.0.1:{FreePort()}");
+        Api = new Uri($"http://127.0.0.1:{Ports.Free()}");
+        Metrics = new Uri($"http://127.0.0.1:{Ports.Free()}");
         _arguments =
         [
             "run", "--manifests", Path.Combine(folder, "manifests"), "--store", $"sqlite:{Path.Combine(folder, "webhooks.db")}",
@@ -41,14 +39,6 @@ internal sealed class OperatorProcess : IAsyncDisposable
     public string Output => string.Join('\n', _output);
 
     public int Id => _process!.Id;
-
-    /// <summary>A port that was free a moment ago.</summary>
-    public static int FreePort()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
-    }
 
     /// <summary>Starts the program and waits until it is ready.</summary>
     public async Task StartAsync()

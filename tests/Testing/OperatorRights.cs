@@ -15,6 +15,9 @@ internal static class OperatorRights
     public const string Namespace = "webhook-operator-system";
     public const string Account = "webhook-operator";
 
+    /// <summary>The kubeconfig of the operator's ServiceAccount, with a fresh token each time.</summary>
+    public static async Task<string> KubeconfigAsync(ControlPlane plane) => (await plane.AsServiceAccountAsync(Namespace, Account)).Kubeconfig;
+
     /// <summary>Applies <c>config/rbac</c>, or its variant for the namespace acme alone.</summary>
     public static async Task InstallAsync(ControlPlane plane, bool everyNamespace = true)
     {

@@ -21,7 +21,7 @@ internal sealed class PgBouncer : IAsyncDisposable
     public static async Task<PgBouncer> StartAsync(PostgresServer server, string poolMode)
     {
         var folder = Directory.CreateTempSubdirectory("pgbouncer-").FullName;
-        var bouncer = new PgBouncer(folder, OperatorProcess.FreePort());
+        var bouncer = new PgBouncer(folder, Ports.Free());
         await File.WriteAllTextAsync(Path.Combine(folder, "users"), $"\"postgres\" \"{PostgresServer.Password}\"\n");
         await File.WriteAllTextAsync(Path.Combine(folder, "pgbouncer.ini"), $"""
             [databases]

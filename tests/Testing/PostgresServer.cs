@@ -41,7 +41,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     public static async Task<PostgresServer> StartAsync(params string[] options)
     {
         var folder = Directory.CreateTempSubdirectory("postgres-").FullName;
-        var server = new PostgresServer(folder, OperatorProcess.FreePort(), options);
+        var server = new PostgresServer(folder, Ports.Free(), options);
         var password = Path.Combine(folder, "password");
         await File.WriteAllTextAsync(password, Password);
         await GiveAwayAsync(folder);
@@ -56,7 +56,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     {
         var folder = Directory.CreateTempSubdirectory("postgres-").FullName;
         await GiveAwayAsync(folder);
-        var standby = new PostgresServer(folder, OperatorProcess.FreePort(), _options);
+        var standby = new PostgresServer(folder, Ports.Free(), _options);
         await standby.RunProgramAsync("pg_basebackup", "--pgdata", standby.DataFolder, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
             "--dbname", $"host=127.0.0.1 port={Port} user=postgres password={Password}");
         await standby.StartAgainAsync();

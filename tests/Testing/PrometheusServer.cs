@@ -8,7 +8,7 @@ internal sealed class PrometheusServer : IAsyncDisposable
 {
     private readonly TempFolder _folder = new();
     private readonly HttpMessageInvoker _http = new(new SocketsHttpHandler { UseProxy = false });
-    private readonly Uri _url = new($"http://127.0.0.1:{OperatorProcess.FreePort()}");
+    private readonly Uri _url = new($"http://127.0.0.1:{Ports.Free()}");
     private ChildProcess? _process;
 
     /// <param name="target">Whose <c>/metrics</c> to scrape, twice a second, under the job <c>webhook-operator</c>.</param>

@@ -229,7 +229,7 @@ public sealed class OAuth2Tests : IAsyncLifetime
     [Fact]
     public async Task A_closed_port()
     {
-        var url = new Uri($"http://127.0.0.1:{OperatorProcess.FreePort()}/oauth2/token");
+        var url = new Uri($"http://127.0.0.1:{Ports.Free()}/oauth2/token");
         var result = await _fixture.SendAsync(Endpoint() with { OAuth2 = Client(url) });
         Assert.Equal(
             (ErrorClass.OAuth2, $"No access token could be fetched. {url.Authority} refused the connection: nothing listens there."),

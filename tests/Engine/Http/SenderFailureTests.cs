@@ -15,7 +15,7 @@ public sealed class SenderFailureTests : IDisposable
     [Fact]
     public async Task A_closed_port()
     {
-        var url = new Uri($"http://127.0.0.1:{OperatorProcess.FreePort()}/hooks?token=secret");
+        var url = new Uri($"http://127.0.0.1:{Ports.Free()}/hooks?token=secret");
         Failed(await _fixture.SendAsync(url), ErrorClass.ConnectionRefused, $"127.0.0.1:{url.Port} refused the connection");
     }
 
