@@ -35,6 +35,36 @@ public sealed class MetricsPageTests
         await GeneratedText.AssertIsInAsync(Page, Text(own, [.. families.Except(own)]));
     }
 
+    [Fact]
+    public async Task An_operator_in_a_cluster_shows_what_the_page_says()
+    {
+        await using var plane = await ControlPlanes.StartOwnAsync(ApiServer.Newest);
+        await plane.InstallCrdsAsync();
+        await plane.Admin.RunAsync("create", "namespace", "acme");
+        await plane.Admin.RunWithAsync(LocalOperator.Subscription("held", new Uri("http://127.0.0.1:9911/"), "  suspend: true"), "apply", "-f", "-");
+        await using var cluster = await ClusterOperator.StartAsync(plane);
+        IReadOnlyList<MetricFamily> families = [];
+        await cluster.UntilAsync("it leads, and tells of the subscription", async () =>
+        {
+            families = MetricFamily.Parse(await cluster.ScrapeAsync());
+            return Values("webhook_operator_leader").SequenceEqual([1]) && Values("webhook_subscription_held").SequenceEqual([1]);
+        });
+
+        var page = await File.ReadAllTextAsync(Path.Combine(Repository.Root, Page), TestContext.Current.CancellationToken);
+        foreach (var collector in Collectors())
+        {
+            var family = Assert.Single(families, family => family.Name == collector.Name);
+            Assert.True(family.Samples.Count > 0, $"{collector.Name} has no series in a cluster.");
+            foreach (var label in family.Labels.Where(label => !OpenLabels.Contains(label.Key)))
+            {
+                var row = Assert.Single(page.Split('\n'), line => line.StartsWith($"| `{family.Name}` | `{label.Key}` |", StringComparison.Ordinal));
+                Assert.All(label, value => Assert.Contains($"`{value}`", row));
+            }
+        }
+
+        IEnumerable<double> Values(string name) => families.Single(family => family.Name == name).Samples.Select(sample => sample.Value);
+    }
+
     private static IEnumerable<Collector> Collectors()
     {
         var instruments = new Instruments(Metrics.NewCustomRegistry());
