@@ -19,7 +19,7 @@ public sealed class SamplesTests(ClusterOperators operators)
             await kubectl.ApplyAsync(File.ReadAllText(file)
                 .Replace("namespace: acme", $"namespace: {space}", StringComparison.Ordinal)
                 .Replace("127.0.0.1:9911", receiver.Url.Authority, StringComparison.Ordinal)
-                .Replace("127.0.0.1:9912", $"127.0.0.1:{OperatorProcess.FreePort()}", StringComparison.Ordinal));
+                .Replace("127.0.0.1:9912", $"127.0.0.1:{Ports.Free()}", StringComparison.Ordinal));
         await kubectl.RunAsync("wait", "-n", space, "--for=condition=Ready", "--timeout=60s", "webhooks", "--all");
         var app = await cluster.PublisherAsync(space, "webhook-publisher", "webhook-log-reader");
 

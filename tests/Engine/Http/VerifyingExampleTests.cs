@@ -19,7 +19,7 @@ public sealed class VerifyingExampleTests
     public async Task The_receiver_in_Python_takes_what_is_genuine_and_nothing_else()
     {
         var (old, @new) = (SigningKey.Generate(SigningAlgorithm.HmacSha256), SigningKey.Generate(SigningAlgorithm.HmacSha256));
-        var port = OperatorProcess.FreePort();
+        var port = Ports.Free();
         using var folder = new TempFolder();
         var script = folder.File("receiver.py");
         await File.WriteAllTextAsync(script, Example("python", "import base64").Replace("9911", $"{port}", StringComparison.Ordinal));
