@@ -31,6 +31,33 @@ public abstract class UpkeepContract : StoreContract
     }
 
     [Fact]
+    public async Task A_delivered_one_that_is_redelivered_keeps_the_attempt_that_delivered_it()
+    {
+        var subscription = NewSubscription();
+        var delivery = await EnqueueAsync(subscription, "a");
+        await SettledAsync(delivery, Retry(delivery, T0, T0));
+        delivery = Assert.Single((await ReadDueAsync(subscription, T0)).Deliveries);
+        await SettledAsync(delivery, Delivered(delivery, T0));
+        var once = (await Store.GetDeliveryAsync("shop", delivery.Id, Token))!.Attempts;
+
+        for (var round = 3; round <= 4; round++)
+        {
+            await Store.RedeliverAsync("shop", delivery.Id, T0, Token);
+            delivery = Assert.Single((await ReadDueAsync(subscription, T0)).Deliveries);
+            Assert.Equal(round - 1, delivery.Attempts);
+            await SettledAsync(delivery, Delivered(delivery, T0));
+        }
+
+        var detail = (await Store.GetDeliveryAsync("shop", delivery.Id, Token))!;
+        Assert.Equal([1, 2, 3, 4], detail.Attempts.Select(a => a.Number));
+        for (var i = 0; i < once.Length; i++)
+        {
+            Assert.Equal(once[i] with { Response = default }, detail.Attempts[i] with { Response = default });
+            Assert.Equal(once[i].Response.ToArray(), detail.Attempts[i].Response.ToArray());
+        }
+    }
+
+    [Fact]
     public async Task A_pending_delivery_that_is_redelivered_only_becomes_due()
     {
         var subscription = NewSubscription();

@@ -13,14 +13,13 @@ internal sealed class PreparedEvent
     public PreparedEvent(NewEvent source)
     {
         Source = source;
-        Dedupe = EventColumns.Dedupe(source);
+        Dedupe = DedupeKey.Of(source.Namespace, source.Event.Source, source.Event.Id);
         Attributes = EventColumns.FormatAttributes(source.Event);
         (DataStart, DataLength) = source.Event.DataRange.GetOffsetAndLength(source.Event.Body.Length);
     }
 
     public NewEvent Source { get; }
 
-    /// <summary>The first 16 bytes of a SHA-256 over (namespace, source, id), each with its length before it.</summary>
     public byte[] Dedupe { get; }
 
     /// <summary>A JSON object of the attributes without a column of their own; null if there are none.</summary>

@@ -12,12 +12,12 @@ internal static class Schema
     private static readonly string[] Migrations =
     [
         """
-        -- Times are unix milliseconds, except in attempt. Ids are TimeOrderedId: the time of acceptance is in them,
+        -- Times are unix milliseconds where nothing else is said. Ids are TimeOrderedId: the time of acceptance is in them,
         -- and the deliveries of an event are the ids directly after its own.
         CREATE TABLE event (
           id INTEGER PRIMARY KEY,
           deliveries INTEGER NOT NULL,
-          dedupe BLOB NOT NULL,         -- 16 bytes of SHA-256 over (namespace, source, ce_id)
+          dedupe BLOB NOT NULL,         -- DedupeKey over (namespace, source, ce_id)
           namespace TEXT NOT NULL,
           source TEXT NOT NULL,
           ce_id TEXT NOT NULL,
@@ -55,7 +55,11 @@ internal static class Schema
           due INTEGER NOT NULL,
           ended INTEGER,
           last_status INTEGER,
-          last_error INTEGER NOT NULL
+          last_error INTEGER NOT NULL,
+          -- Of the attempt that delivered it; null until then. Most deliveries need no other.
+          delivered_time INTEGER,       -- unix microseconds, when the attempt began
+          delivered_duration INTEGER,   -- microseconds
+          delivered_response BLOB
         );
         -- An index ends in the id by itself.
         CREATE INDEX delivery_log ON delivery (subscription);
@@ -63,6 +67,7 @@ internal static class Schema
         -- Few are dead or cancelled, so finding them costs a delivered one nothing.
         CREATE INDEX delivery_failed ON delivery (subscription, state) WHERE state >= 2;
 
+        -- All attempts but the one that delivered.
         CREATE TABLE attempt (
           delivery INTEGER NOT NULL,
           number INTEGER NOT NULL,

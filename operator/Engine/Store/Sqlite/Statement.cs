@@ -57,6 +57,8 @@ internal sealed class Statement : IDisposable
         return this;
     }
 
+    public Statement BindBlobOrNull(ReadOnlySpan<byte> bytes) => bytes.IsEmpty ? Bind((long?)null) : BindBlob(bytes);
+
     /// <summary>Moves to the next row. False at the end, and then the statement is ready to be bound again.</summary>
     public bool Step()
     {

@@ -71,7 +71,7 @@ internal sealed class StoreReader : IDisposable
         _summary = connection.Prepare(
             $"SELECT {SummaryColumns} FROM delivery d JOIN event e ON e.id = d.event WHERE d.id = ?");
         _detail = connection.Prepare($"""
-            SELECT {SummaryColumns}, s.namespace, s.name
+            SELECT {SummaryColumns}, s.namespace, s.name, d.delivered_time, d.delivered_duration, d.delivered_response
             FROM delivery d JOIN event e ON e.id = d.event JOIN subscription s ON s.key = d.subscription
             WHERE d.id = ? AND e.namespace = ?
             """);
@@ -211,6 +211,14 @@ internal sealed class StoreReader : IDisposable
             return null;
         var summary = ReadSummary(_detail);
         var subscription = new NamespacedName(_detail.Text(11), _detail.Text(12));
+        var delivering = _detail.IsNull(13) ? null : new AttemptRecord
+        {
+            Number = summary.Attempts,
+            Time = Microseconds.ToTime(_detail.Int64(13)),
+            Duration = Microseconds.ToSpan(_detail.Int64(14)),
+            StatusCode = summary.LastStatusCode,
+            Response = _detail.Bytes(15).ToArray(),
+        };
         _detail.Reset();
         var attempts = ImmutableArray.CreateBuilder<AttemptRecord>();
         _attempts.Bind(id.Value);
@@ -227,6 +235,8 @@ internal sealed class StoreReader : IDisposable
                 Response = _attempts.Bytes(6).ToArray(),
             });
         }
+        if (delivering is not null)
+            attempts.Add(delivering);
         return new DeliveryDetail(summary, subscription, attempts.DrainToImmutable());
     }
 

@@ -18,14 +18,17 @@ internal sealed class StoreWriter : IDisposable
     private readonly Statement _insertDelivery;
     private readonly Statement _keepSubscription;
     private readonly Statement _settle;
+    private readonly Statement _deliver;
     private readonly Statement _insertAttempt;
     private readonly Statement _saveState;
     private readonly Statement _findForRedelivery;
     private readonly Statement _makeDue;
+    private readonly Statement _keepDelivering;
     private readonly Statement _startOver;
     private readonly Statement _endPending;
     private readonly Statement _findPending;
     private readonly Statement _deleteAttempts;
+    private readonly Statement _countDelivering;
     private readonly Statement _deleteDeliveries;
     private readonly Statement _deleteEvent;
     private readonly Statement _deleteSubscription;
@@ -60,6 +63,12 @@ internal sealed class StoreWriter : IDisposable
                 ended = ?7, last_status = iif(?4 IS NULL, last_status, ?8), last_error = coalesce(?9, last_error)
             WHERE id = ?1 AND version = ?2 AND state = 0
             """);
+        // Two attempts of one number are a fault of the caller, which the null that is refused here makes known.
+        _deliver = connection.Prepare("""
+            UPDATE delivery SET state = 1, version = version + 1, attempts = iif(attempts < ?3, ?3, NULL), step = ?4, due = ?5, ended = ?5, last_status = ?6,
+                last_error = 0, delivered_time = ?7, delivered_duration = ?8, delivered_response = ?9
+            WHERE id = ?1 AND version = ?2 AND state = 0
+            """);
         _insertAttempt = connection.Prepare("""
             INSERT INTO attempt (delivery, number, time, duration, status, error, message, response)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -78,8 +87,14 @@ internal sealed class StoreWriter : IDisposable
         // One that is due already may be under way; a new version would make its attempt count for nothing.
         _makeDue = connection.Prepare(
             "UPDATE delivery SET due = ?2, version = version + 1 WHERE id = ?1 AND state = 0 AND due > ?2");
+        _keepDelivering = connection.Prepare("""
+            INSERT INTO attempt (delivery, number, time, duration, status, error, response)
+            SELECT id, attempts, delivered_time, delivered_duration, last_status, last_error, delivered_response
+            FROM delivery WHERE id = ? AND delivered_time IS NOT NULL
+            """);
         _startOver = connection.Prepare("""
-            UPDATE delivery SET state = 0, version = version + 1, step = 0, started = ?2, due = ?2, ended = NULL
+            UPDATE delivery SET state = 0, version = version + 1, step = 0, started = ?2, due = ?2, ended = NULL,
+                delivered_time = NULL, delivered_duration = NULL, delivered_response = NULL
             WHERE id = ?1 AND state <> 0
             """);
         _endPending = connection.Prepare("""
@@ -88,6 +103,7 @@ internal sealed class StoreWriter : IDisposable
             """);
         _findPending = connection.Prepare("SELECT 1 FROM delivery WHERE id BETWEEN ? AND ? AND state = 0 LIMIT 1");
         _deleteAttempts = connection.Prepare("DELETE FROM attempt WHERE delivery BETWEEN ? AND ?");
+        _countDelivering = connection.Prepare("SELECT count(delivered_time) FROM delivery WHERE id BETWEEN ? AND ?");
         _deleteDeliveries = connection.Prepare("DELETE FROM delivery WHERE id BETWEEN ? AND ?");
         _deleteEvent = connection.Prepare("DELETE FROM event WHERE id = ?");
         _deleteSubscription = connection.Prepare("""
@@ -152,6 +168,8 @@ internal sealed class StoreWriter : IDisposable
     public bool Settle(Settlement settlement)
     {
         var attempt = settlement.Attempt;
+        if (attempt is not null && settlement.State == DeliveryState.Delivered)
+            return Deliver(settlement, attempt);
         var ended = settlement.State != DeliveryState.Pending;
         var due = ended ? settlement.Time : settlement.DueTime;
         // Only a delivery that was too old dies without an attempt.
@@ -168,10 +186,7 @@ internal sealed class StoreWriter : IDisposable
         _insertAttempt.Bind(settlement.Id.Value).Bind(attempt.Number).Bind(Microseconds.FromTime(attempt.Time))
             .Bind(Microseconds.FromSpan(attempt.Duration)).Bind((long?)attempt.StatusCode).Bind((long)attempt.Error)
             .Bind(attempt.Message);
-        if (attempt.Response.IsEmpty)
-            _insertAttempt.Bind((long?)null).Run();
-        else
-            _insertAttempt.BindBlob(attempt.Response.Span).Run();
+        _insertAttempt.BindBlobOrNull(attempt.Response.Span).Run();
         return true;
     }
 
@@ -190,7 +205,10 @@ internal sealed class StoreWriter : IDisposable
         var uid = _findForRedelivery.Text(0);
         var pending = _findForRedelivery.Int32(1) == (int)DeliveryState.Pending;
         _findForRedelivery.Reset();
-        (pending ? _makeDue : _startOver).Bind(id.Value).Bind(now.ToUnixTimeMilliseconds()).Run();
+        if (pending)
+            _makeDue.Bind(id.Value).Bind(now.ToUnixTimeMilliseconds()).Run();
+        else
+            StartOver(id.Value, now);
         return new Redelivery(uid, !pending);
     }
 
@@ -199,7 +217,7 @@ internal sealed class StoreWriter : IDisposable
         var count = 0;
         foreach (var id in deliveries)
         {
-            _startOver.Bind(id).Bind(now.ToUnixTimeMilliseconds()).Run();
+            StartOver(id, now);
             count += _connection.Changes;
         }
         return count;
@@ -218,7 +236,7 @@ internal sealed class StoreWriter : IDisposable
     }
 
     /// <summary>Deletes what is safe to delete of the given events and the given idle subscriptions.</summary>
-    /// <returns>How many rows of events, deliveries and attempts went.</returns>
+    /// <returns>How many events, deliveries and attempts went.</returns>
     public int Sweep(SweepChunk chunk)
     {
         var count = 0;
@@ -228,7 +246,7 @@ internal sealed class StoreWriter : IDisposable
             if (_findPending.Bind(id + 1).Bind(last).ReadInt64() is not null)
                 continue;
             _deleteAttempts.Bind(first).Bind(last).Run();
-            count += _connection.Changes;
+            count += _connection.Changes + (int)(_countDelivering.Bind(first).Bind(last).ReadInt64() ?? 0);
             _deleteDeliveries.Bind(first).Bind(last).Run();
             count += _connection.Changes;
             if (first > id + 1)
@@ -276,6 +294,21 @@ internal sealed class StoreWriter : IDisposable
         var free = _freePages.ReadInt64() ?? 0;
         if (free > WorthShrinkingPages && free > _allPages.ReadInt64() / 4)
             _shrink.Run();
+    }
+
+    private bool Deliver(Settlement settlement, AttemptRecord attempt)
+    {
+        _deliver.Bind(settlement.Id.Value).Bind(settlement.Version).Bind(attempt.Number).Bind(settlement.Step)
+            .Bind(settlement.Time.ToUnixTimeMilliseconds()).Bind((long?)attempt.StatusCode)
+            .Bind(Microseconds.FromTime(attempt.Time)).Bind(Microseconds.FromSpan(attempt.Duration))
+            .BindBlobOrNull(attempt.Response.Span).Run();
+        return _connection.Changes > 0;
+    }
+
+    private void StartOver(long id, DateTimeOffset now)
+    {
+        _keepDelivering.Bind(id).Run();
+        _startOver.Bind(id).Bind(now.ToUnixTimeMilliseconds()).Run();
     }
 
     private Enqueued Enqueue(PreparedEvent prepared)
