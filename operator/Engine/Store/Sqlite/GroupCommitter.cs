@@ -24,11 +24,14 @@ internal sealed partial class GroupCommitter : IDisposable
     private readonly Checkpointer _checkpointer;
     private readonly ConcurrentQueue<WriteOperation> _changes = new();
     private readonly ConcurrentQueue<WriteOperation> _events = new();
-    private readonly SemaphoreSlim _queued = new(0);
+    private readonly object _sleep = new();
     private readonly Thread _thread;
     private readonly ITimer _probe;
     private StoreWriter? _writer;
     private volatile bool _closed;
+
+    /// <summary>1 while the thread waits, or is about to: only then does a call have to wake it.</summary>
+    private int _waiting;
     private string? _fault;
 
     public GroupCommitter(string path, Instruments instruments, TimeProvider time, ILogger logger)
@@ -69,7 +72,7 @@ internal sealed partial class GroupCommitter : IDisposable
     {
         _probe.Dispose();
         _closed = true;
-        _queued.Release();
+        Wake();
         _thread.Join();
         FailQueued();
         _checkpointer.Dispose();
@@ -79,55 +82,75 @@ internal sealed partial class GroupCommitter : IDisposable
     private void Queue(WriteOperation operation)
     {
         (operation.Bytes > 0 ? _events : _changes).Enqueue(operation);
-        _queued.Release();
+        Wake();
         if (_closed)
             FailQueued();
     }
 
+    private void Wake()
+    {
+        if (Interlocked.Exchange(ref _waiting, 0) == 0)
+            return;
+        lock (_sleep)
+            Monitor.Pulse(_sleep);
+    }
+
     private void Loop()
     {
-        var group = new List<WriteOperation>(MaxOperations);
+        var (group, cancelled) = (new List<WriteOperation>(MaxOperations), new List<WriteOperation>());
         while (true)
         {
-            _queued.Wait();
-            var taken = Take(group);
-            // One was waited for; the others have their releases still to be taken.
-            for (var i = 1; i < taken; i++)
-                _queued.Wait(0);
+            Take(group, cancelled);
             if (group.Count > 0)
                 Commit(group);
-            group.Clear();
-            if (_closed && _changes.IsEmpty && _events.IsEmpty)
+            else if (_closed)
                 return;
+            else if (cancelled.Count == 0)
+                WaitForMore();
+            Answers.Send(cancelled);
+            group.Clear();
+            cancelled.Clear();
         }
     }
 
-    /// <returns>How many were taken from the queues, those that were cancelled too.</returns>
-    private int Take(List<WriteOperation> group)
+    private void WaitForMore()
     {
-        var taken = 0;
-        while (group.Count < MaxOperations && _changes.TryDequeue(out var change))
+        lock (_sleep)
         {
-            taken++;
-            if (!change.TryCancel())
-                group.Add(change);
+            Interlocked.Exchange(ref _waiting, 1);
+            if (_changes.IsEmpty && _events.IsEmpty && !_closed)
+                Monitor.Wait(_sleep);
+            Volatile.Write(ref _waiting, 0);
         }
+    }
+
+    private void Take(List<WriteOperation> group, List<WriteOperation> cancelled)
+    {
+        while (group.Count < MaxOperations && _changes.TryDequeue(out var change))
+            (change.IsCancelled ? cancelled : group).Add(change);
         for (var bytes = 0L; group.Count < MaxOperations && _events.TryPeek(out var next) && (bytes == 0 || bytes + next.Bytes <= MaxBytes);)
         {
             _events.TryDequeue(out _);
-            taken++;
-            if (next.TryCancel())
+            if (next.IsCancelled)
+            {
+                cancelled.Add(next);
                 continue;
+            }
             bytes += next.Bytes;
             group.Add(next);
         }
-        return taken;
     }
 
+    /// <summary>Fails what came too late for the thread.</summary>
     private void FailQueued()
     {
+        var late = new List<WriteOperation>();
         while (_changes.TryDequeue(out var operation) || _events.TryDequeue(out operation))
-            operation.Fail(new StoreUnavailableException($"The store {_path} is closed."));
+        {
+            operation.Fault = new StoreUnavailableException($"The store {_path} is closed.");
+            late.Add(operation);
+        }
+        Answers.Send(late);
     }
 
     private void Commit(List<WriteOperation> group)
@@ -149,13 +172,7 @@ internal sealed partial class GroupCommitter : IDisposable
         _instruments.StoreBatchSize.Observe(group.Count);
         if (Interlocked.Exchange(ref _fault, null) is not null)
             LogRecovered(_path);
-        foreach (var operation in group)
-        {
-            if (operation.Fault is { } fault)
-                operation.Fail(fault);
-            else
-                operation.Complete();
-        }
+        Answers.Send(group);
         _checkpointer.Committed(_writer);
     }
 
@@ -204,8 +221,9 @@ internal sealed partial class GroupCommitter : IDisposable
         foreach (var operation in group)
         {
             _instruments.StoreErrors.WithLabels(operation.Name).Inc();
-            operation.Fail(unavailable);
+            operation.Fault = unavailable;
         }
+        Answers.Send(group);
         _probe.Change(ProbeInterval, Timeout.InfiniteTimeSpan);
     }
 

@@ -9,33 +9,43 @@ internal abstract class WriteOperation(string name, long bytes)
     /// <summary>Roughly what it adds to the transaction.</summary>
     public long Bytes { get; } = bytes;
 
-    /// <summary>What it threw, where that was its own fault and not the storage's; set by the writer.</summary>
+    /// <summary>Why it was not done; set before <see cref="Tell"/>, by the writer.</summary>
     public Exception? Fault { get; set; }
 
-    /// <summary>True once it has been cancelled; then it must not be run.</summary>
-    public abstract bool TryCancel();
+    /// <summary>Then it must not be run any more.</summary>
+    public abstract bool IsCancelled { get; }
 
     public abstract void Run(StoreWriter writer);
 
-    public abstract void Complete();
-
-    public abstract void Fail(Exception exception);
+    /// <summary>Ends the caller's task. What the caller goes on with may run before this returns, but for awaits.</summary>
+    public abstract void Tell();
 }
 
 internal sealed class WriteOperation<T>(string name, long bytes, Func<StoreWriter, T> work, CancellationToken cancellation)
     : WriteOperation(name, bytes)
 {
-    private readonly TaskCompletionSource<T> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    // Not RunContinuationsAsynchronously: Answers runs them, many on one thread.
+    private readonly TaskCompletionSource<T> _completion = new();
+    private bool _ran;
     private T _result = default!;
 
     public Task<T> Task => _completion.Task;
 
-    public override bool TryCancel() =>
-        cancellation.IsCancellationRequested && _completion.TrySetCanceled(cancellation);
+    public override bool IsCancelled => cancellation.IsCancellationRequested;
 
-    public override void Run(StoreWriter writer) => _result = work(writer);
+    public override void Run(StoreWriter writer)
+    {
+        _ran = true;
+        _result = work(writer);
+    }
 
-    public override void Complete() => _completion.TrySetResult(_result);
-
-    public override void Fail(Exception exception) => _completion.TrySetException(exception);
+    public override void Tell()
+    {
+        if (Fault is not null)
+            _completion.TrySetException(Fault);
+        else if (_ran)
+            _completion.TrySetResult(_result);
+        else
+            _completion.TrySetCanceled(cancellation);
+    }
 }
