@@ -43,6 +43,17 @@ public sealed partial class ArchitectureTests
             Assert.DoesNotContain("using k8s", File.ReadAllText(Path.Combine(Operator, file)));
     }
 
+    [Theory]
+    [MemberData(nameof(SourceFiles))]
+    public void The_controller_runtime_does_not_know_what_the_operator_is_for(string file)
+    {
+        if (!file.StartsWith("Kube" + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+            return;
+        var text = File.ReadAllText(Path.Combine(Operator, file));
+        Assert.All(UseOfOwnNamespace().Matches(text), use => Assert.True(use.Groups[1].Value is "Kube" or "Telemetry", $"{file} uses {use.Value}."));
+        Assert.DoesNotContain("webhook", text.Replace("WebhookOperator.", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase);
+    }
+
     [Fact]
     public void A_folder_is_a_namespace()
     {

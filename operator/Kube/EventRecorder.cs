@@ -97,7 +97,8 @@ internal sealed partial class EventRecorder
             switch (_series.Observe(key))
             {
                 case EventStep.Write:
-                    await TryAsync(() => CreateAsync(key, cancellation), cancellation);
+                    if (!await TryAsync(() => CreateAsync(key, cancellation), cancellation))
+                        _series.Forget(key);
                     break;
                 case EventStep.Drop:
                     Interlocked.Increment(ref _dropped);
@@ -157,16 +158,18 @@ internal sealed partial class EventRecorder
         }
     }
 
-    private async Task TryAsync(Func<Task> write, CancellationToken cancellation)
+    private async Task<bool> TryAsync(Func<Task> write, CancellationToken cancellation)
     {
         try
         {
             await write();
+            return true;
         }
         catch (Exception e)
         {
             _why = cancellation.IsCancellationRequested ? "stopping" : ApiFault.Describe(e, _api.Server, Events, "create or patch", "does its namespace exist?");
             Interlocked.Increment(ref _failed);
+            return false;
         }
     }
 

@@ -71,7 +71,7 @@ internal sealed class EventSeries(TimeProvider time)
         if (!Allow(key.Target, now))
             return EventStep.Drop;
         if (_running.Count >= MaxRemembered)
-            Forget(now);
+            ForgetOld(now);
         _running[key] = new Entry { Count = 1, Last = now };
         return EventStep.Write;
     }
@@ -82,6 +82,9 @@ internal sealed class EventSeries(TimeProvider time)
         if (_running.TryGetValue(key, out var entry))
             entry.Event = name;
     }
+
+    /// <summary>It could not be written: its next one is the first.</summary>
+    public void Forget(EventKey key) => _running.Remove(key);
 
     /// <summary>The series that have grown since the last call.</summary>
     public IReadOnlyList<RunningSeries> TakeChanged()
@@ -94,7 +97,7 @@ internal sealed class EventSeries(TimeProvider time)
             entry.Changed = false;
             changed.Add(new RunningSeries(key, name, entry.Count, entry.Last));
         }
-        Forget(MicroTime.Now(time));
+        ForgetOld(MicroTime.Now(time));
         return changed;
     }
 
@@ -109,7 +112,7 @@ internal sealed class EventSeries(TimeProvider time)
         return left >= 1;
     }
 
-    private void Forget(DateTime now)
+    private void ForgetOld(DateTime now)
     {
         foreach (var (key, entry) in _running)
         {

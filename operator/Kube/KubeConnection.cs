@@ -56,15 +56,15 @@ internal sealed class KubeConnection : IDisposable
     private static (string Source, Func<KubernetesClientConfiguration> Build) Find(string? path)
     {
         if (path is not null)
-            return (path, () => KubernetesClientConfiguration.BuildConfigFromConfigFile(path));
+            return (path, () => Kubeconfig.Load([path]));
         var variable = Environment.GetEnvironmentVariable(Variable);
         if (!string.IsNullOrEmpty(variable))
-            return ($"{Variable}={variable}", KubernetesClientConfiguration.BuildDefaultConfig);
+            return ($"{Variable}={variable}", () => Kubeconfig.Load(variable.Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)));
         if (KubernetesClientConfiguration.IsInCluster())
             return ("the pod's service account", KubernetesClientConfiguration.InClusterConfig);
         var home = KubernetesClientConfiguration.KubeConfigDefaultLocation;
         if (File.Exists(home))
-            return (home, () => KubernetesClientConfiguration.BuildConfigFromConfigFile(home));
+            return (home, () => Kubeconfig.Load([home]));
         throw new KubeConnectionException(
             $"No way to a Kubernetes API server is configured. Looked at: the environment variable {Variable} (not set); a pod's "
             + $"service account (KUBERNETES_SERVICE_HOST and {ServiceAccount}/token: not both there); {home} (no such file). "

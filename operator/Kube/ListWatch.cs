@@ -88,6 +88,13 @@ internal sealed partial class ListWatch<T> where T : class, IKubernetesObject<V1
                 else
                     _fruitless++;
             }
+            catch (KubeApiException e) when (e.Status == HttpStatusCode.Gone)
+            {
+                // Happens to everyone who was away for a while, and is no fault.
+                _fruitless++;
+                _version = null;
+                TooOld(What);
+            }
             catch (Exception e) when (!cancellation.IsCancellationRequested)
             {
                 _fruitless++;
@@ -232,7 +239,7 @@ internal sealed partial class ListWatch<T> where T : class, IKubernetesObject<V1
 
     /// <summary>Whether the state that the watch would go on from is not to be had any more.</summary>
     private static bool MustRelist(Exception e) =>
-        e is KubeApiException { Status: HttpStatusCode.Gone or HttpStatusCode.BadRequest or HttpStatusCode.UnprocessableEntity or HttpStatusCode.NotFound };
+        e is KubeApiException { Status: HttpStatusCode.BadRequest or HttpStatusCode.UnprocessableEntity or HttpStatusCode.NotFound };
 
     private TimeSpan Backoff(TimeSpan? asked)
     {
@@ -259,6 +266,9 @@ internal sealed partial class ListWatch<T> where T : class, IKubernetesObject<V1
 
     [LoggerMessage(LogLevel.Warning, "{Fault}; trying again")]
     private partial void Failed(string fault);
+
+    [LoggerMessage(LogLevel.Information, "The watch of {What} is from before what the API server remembers: listing again")]
+    private partial void TooOld(string what);
 
     [LoggerMessage(LogLevel.Information, "The watch of {What} told nothing for {Seconds} s and is opened anew")]
     private partial void Silent(string what, double seconds);

@@ -27,7 +27,10 @@ internal sealed class StatusApplier(IKubernetes client, TimeProvider time)
     private readonly ApiCalls _api = new(client, time);
 
     /// <summary>One request; nothing is tried again here.</summary>
-    /// <param name="uid">Of the object that the status is of, so that a namesake which took its place is left alone; null for any.</param>
+    /// <param name="uid">
+    /// Of the object that the status is of, so that a namesake which took its place does not keep it; null for any. API
+    /// servers do not look at it when a status is applied, so the answer is looked at: what went astray is taken back.
+    /// </param>
     /// <param name="fieldManager">Who owns the fields from now on; at most 128 characters.</param>
     /// <param name="force">Takes over fields of other managers.</param>
     /// <exception cref="KubeApiException">The API server refuses it, is busy (429, with the time to wait) or broken (5xx).</exception>
@@ -37,28 +40,60 @@ internal sealed class StatusApplier(IKubernetes client, TimeProvider time)
         KubeResource resource, ObjectName name, string? uid, TStatus status, string fieldManager, bool force = true,
         CancellationToken cancellation = default)
     {
-        var body = KubeJson.Write(new Body<TStatus>(
-            resource.ApiVersion, resource.Kind, new BodyMetadata(name.Name, name.Namespace.Length == 0 ? null : name.Namespace, uid), status));
-        var path = $"{resource.Path(name)}/status?fieldManager={Uri.EscapeDataString(fieldManager)}&force={(force ? "true" : "false")}";
         try
         {
-            await _api.SendAsync<Answer>(HttpMethod.Patch, path, body, ApiCalls.ApplyPatch, Limit, cancellation);
-            return ApplyOutcome.Applied;
+            var written = await SendAsync(resource, name, new BodyMetadata(uid, null), status, fieldManager, force, cancellation);
+            if (uid is null || written.Uid == uid)
+                return ApplyOutcome.Applied;
+            await TakeBackAsync(resource, name, written, fieldManager, cancellation);
+            return ApplyOutcome.Gone;
         }
         catch (KubeApiException e) when (e.Status == HttpStatusCode.NotFound)
         {
             return ApplyOutcome.Gone;
         }
-        catch (KubeApiException e) when (e.Status == HttpStatusCode.Conflict)
+        catch (KubeApiException e) when (e.Status == HttpStatusCode.Conflict && e.Causes.Contains("FieldManagerConflict"))
         {
-            return e.Causes.Contains("FieldManagerConflict") ? ApplyOutcome.Conflict : ApplyOutcome.Gone;
+            return ApplyOutcome.Conflict;
         }
+    }
+
+    /// <summary>Leaves the manager without a field, unless the object has been written since.</summary>
+    private async Task TakeBackAsync(
+        KubeResource resource, ObjectName name, BodyMetadata written, string fieldManager, CancellationToken cancellation)
+    {
+        try
+        {
+            await SendAsync<object?>(resource, name, written, null, fieldManager, force: false, cancellation);
+        }
+        catch (KubeApiException e) when (e.Status is HttpStatusCode.Conflict or HttpStatusCode.NotFound)
+        {
+            // Whoever writes the status of the namesake has done so already, or it is gone too.
+        }
+    }
+
+    private async Task<BodyMetadata> SendAsync<TStatus>(
+        KubeResource resource, ObjectName name, BodyMetadata metadata, TStatus status, string fieldManager, bool force,
+        CancellationToken cancellation)
+    {
+        var body = new Body<TStatus>(resource.ApiVersion, resource.Kind, metadata with
+        {
+            Name = name.Name,
+            Namespace = name.Namespace.Length == 0 ? null : name.Namespace,
+        }, status);
+        var path = $"{resource.Path(name)}/status?fieldManager={Uri.EscapeDataString(fieldManager)}&force={(force ? "true" : "false")}";
+        var answer = await _api.SendAsync<Answer>(HttpMethod.Patch, path, KubeJson.Write(body), ApiCalls.ApplyPatch, Limit, cancellation);
+        return answer.Metadata;
     }
 
     private sealed record Body<TStatus>(string ApiVersion, string Kind, BodyMetadata Metadata, TStatus Status);
 
-    private sealed record BodyMetadata(string Name, string? Namespace, string? Uid);
+    private sealed record BodyMetadata(string? Uid, string? ResourceVersion)
+    {
+        public string? Name { get; init; }
+        public string? Namespace { get; init; }
+    }
 
-    /// <summary>Nothing of it is read.</summary>
-    private sealed record Answer;
+    /// <summary>Of the object that was written, all that is looked at.</summary>
+    private sealed record Answer(BodyMetadata Metadata);
 }
