@@ -67,7 +67,7 @@ internal sealed partial class OperatorHost
         IDeliveryStore? store = null;
         var metrics = await ServeAsync(_settings.Metrics, app =>
         {
-            app.MapMetrics(options => options.Registry = instruments.Registry);
+            app.MapGet("/metrics", context => Exposition.AnswerAsync(context, instruments));
             app.MapGet("/healthz", Alive);
             app.MapGet("/readyz", context => AnswerAsync(context, Obstacle(store)));
         });

@@ -56,9 +56,13 @@ internal sealed class Instruments
         ReconcileDuration = metrics.CreateHistogram("controller_reconcile_duration_seconds",
             "Duration of one reconciliation.", ["controller"], new HistogramConfiguration { Buckets = Seconds });
         WorkQueueDepth = metrics.CreateGauge("workqueue_depth", "Keys that wait in a work queue.", ["name"]);
+        Subscriptions = new SubscriptionMetrics(this);
     }
 
     public CollectorRegistry Registry { get; }
+
+    /// <summary>The samples of all collectors with the labels namespace and subscription, but for <see cref="Held"/>.</summary>
+    public SubscriptionMetrics Subscriptions { get; }
     public Counter EventsReceived { get; }
     public Counter Deliveries { get; }
     public Counter Attempts { get; }

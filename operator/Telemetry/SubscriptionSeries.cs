@@ -1,55 +1,71 @@
-using Prometheus;
-
 namespace WebhookOperator.Telemetry;
 
-/// <summary>One subscription's own time series, from zero when it appears until it is deleted.</summary>
+/// <summary>
+/// One subscription's own time series, from zero when it appears until it is deleted. Plain numbers, which
+/// <see cref="SubscriptionMetrics"/> writes out: a dozen collectors' children for each of thousands of
+/// subscriptions would take more memory than everything else that is known of them. Thread-safe.
+/// </summary>
 internal sealed class SubscriptionSeries
 {
-    private static readonly string[] Outcomes = ["delivered", "dead"];
-    private static readonly string[] CodeClasses = ["2xx", "3xx", "4xx", "5xx", "none"];
-    private static readonly string[] States = ["Closed", "Open", "HalfOpen"];
     public static readonly string[] HoldReasons = ["Suspended", "Disabled", "NotReady"];
 
     private readonly Instruments _instruments;
-    private readonly string _namespace;
-    private readonly string _name;
-    private readonly Gauge.Child[] _circuit;
-    private readonly Counter.Child[] _attempts;
     private readonly bool[] _held = new bool[HoldReasons.Length];
+    private long[]? _attempts;
+    private long _delivered;
+    private long _dead;
+    private long _pending;
+    private double _oldestPendingAge;
+    private int _circuit;
 
     public SubscriptionSeries(Instruments instruments, string @namespace, string name)
     {
         _instruments = instruments;
-        _namespace = @namespace;
-        _name = name;
-        Delivered = instruments.Deliveries.WithLabels(@namespace, name, Outcomes[0]);
-        Dead = instruments.Deliveries.WithLabels(@namespace, name, Outcomes[1]);
-        Pending = instruments.Pending.WithLabels(@namespace, name);
-        OldestPendingAge = instruments.OldestPendingAge.WithLabels(@namespace, name);
-        _attempts = Array.ConvertAll(CodeClasses, c => instruments.Attempts.WithLabels(@namespace, name, c));
-        _circuit = Array.ConvertAll(States, s => instruments.CircuitState.WithLabels(@namespace, name, s));
+        Namespace = @namespace;
+        Name = name;
+        instruments.Subscriptions.Add(this);
     }
 
-    public Counter.Child Delivered { get; }
-    public Counter.Child Dead { get; }
-    public Gauge.Child Pending { get; }
-    public Gauge.Child OldestPendingAge { get; }
+    public string Namespace { get; }
+    public string Name { get; }
+    public long Delivered => Volatile.Read(ref _delivered);
+    public long Dead => Volatile.Read(ref _dead);
+    public long Pending => Volatile.Read(ref _pending);
 
-    /// <summary>Attempts by the answer's status code; null means that none came.</summary>
-    public Counter.Child Attempts(int? statusCode) => _attempts[statusCode switch
-    {
-        null => 4,
-        < 300 => 0,
-        < 400 => 1,
-        < 500 => 2,
-        _ => 3,
-    }];
+    /// <summary>In seconds.</summary>
+    public double OldestPendingAge => Volatile.Read(ref _oldestPendingAge);
 
-    /// <param name="state">0 Closed, 1 Open, 2 HalfOpen.</param>
-    public void SetCircuit(int state)
+    /// <summary>An index into <see cref="SubscriptionMetrics.States"/>.</summary>
+    public int Circuit => Volatile.Read(ref _circuit);
+
+    /// <param name="codeClass">An index into <see cref="SubscriptionMetrics.CodeClasses"/>.</param>
+    public long Attempts(int codeClass) => Volatile.Read(ref _attempts) is { } attempts ? Volatile.Read(ref attempts[codeClass]) : 0;
+
+    public void AddDelivered() => Interlocked.Increment(ref _delivered);
+
+    public void AddDead(int count) => Interlocked.Add(ref _dead, count);
+
+    /// <param name="statusCode">Null means that no answer came.</param>
+    public void AddAttempt(int? statusCode)
     {
-        for (var i = 0; i < _circuit.Length; i++)
-            _circuit[i].Set(i == state ? 1 : 0);
+        Interlocked.Increment(ref MadeAttempts()[statusCode switch
+        {
+            null => 4,
+            < 300 => 0,
+            < 400 => 1,
+            < 500 => 2,
+            _ => 3,
+        }]);
+    }
+
+    /// <param name="pending">How many.</param>
+    /// <param name="oldestPendingAge">In seconds; 0 if none is pending.</param>
+    /// <param name="circuit">0 Closed, 1 Open, 2 HalfOpen.</param>
+    public void Set(long pending, double oldestPendingAge, int circuit)
+    {
+        Volatile.Write(ref _pending, pending);
+        Volatile.Write(ref _oldestPendingAge, oldestPendingAge);
+        Volatile.Write(ref _circuit, circuit);
     }
 
     /// <summary>Why nothing is sent. Not to be called from two threads at once.</summary>
@@ -62,23 +78,24 @@ internal sealed class SubscriptionSeries
                 continue;
             _held[i] = held[i];
             if (held[i])
-                _instruments.Held.WithLabels(_namespace, _name, HoldReasons[i]).Set(1);
+                _instruments.Held.WithLabels(Namespace, Name, HoldReasons[i]).Set(1);
             else
-                _instruments.Held.RemoveLabelled(_namespace, _name, HoldReasons[i]);
+                _instruments.Held.RemoveLabelled(Namespace, Name, HoldReasons[i]);
         }
     }
 
     public void Remove()
     {
         foreach (var reason in HoldReasons)
-            _instruments.Held.RemoveLabelled(_namespace, _name, reason);
-        foreach (var outcome in Outcomes)
-            _instruments.Deliveries.RemoveLabelled(_namespace, _name, outcome);
-        foreach (var codeClass in CodeClasses)
-            _instruments.Attempts.RemoveLabelled(_namespace, _name, codeClass);
-        foreach (var state in States)
-            _instruments.CircuitState.RemoveLabelled(_namespace, _name, state);
-        _instruments.Pending.RemoveLabelled(_namespace, _name);
-        _instruments.OldestPendingAge.RemoveLabelled(_namespace, _name);
+            _instruments.Held.RemoveLabelled(Namespace, Name, reason);
+        _instruments.Subscriptions.Remove(this);
+    }
+
+    private long[] MadeAttempts()
+    {
+        if (Volatile.Read(ref _attempts) is { } attempts)
+            return attempts;
+        var first = new long[SubscriptionMetrics.CodeClasses.Length];
+        return Interlocked.CompareExchange(ref _attempts, first, null) ?? first;
     }
 }

@@ -166,7 +166,7 @@ internal sealed class Lane : IDisposable
                 _oldestPending = null;
                 _snapshot = null;
             }
-            _series.Dead.Inc(ended);
+            _series.AddDead(ended);
         }
     }
 
@@ -209,9 +209,8 @@ internal sealed class Lane : IDisposable
         {
             if (_stopping)
                 return;
-            _series.Pending.Set(snapshot.Pending);
-            _series.OldestPendingAge.Set(snapshot.OldestPendingTime is { } oldest ? Math.Max(0, (_context.Time.GetUtcNow() - oldest).TotalSeconds) : 0);
-            _series.SetCircuit((int)Circuit.Position);
+            var age = snapshot.OldestPendingTime is { } oldest ? Math.Max(0, (_context.Time.GetUtcNow() - oldest).TotalSeconds) : 0;
+            _series.Set(snapshot.Pending, age, (int)Circuit.Position);
             _series.SetHeld(_subscription.Suspended, _health.State.Disabled is not null, _subscription.Endpoint is null);
         }
     }

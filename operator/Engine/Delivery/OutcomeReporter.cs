@@ -11,7 +11,7 @@ internal sealed class OutcomeReporter(LaneContext context, SubscriptionSeries se
     {
         if (settlement.Attempt is { } attempt)
         {
-            series.Attempts(attempt.StatusCode).Inc();
+            series.AddAttempt(attempt.StatusCode);
             context.Instruments.AttemptDuration.Observe(attempt.Duration.TotalSeconds);
         }
         switch (settlement.State)
@@ -20,7 +20,7 @@ internal sealed class OutcomeReporter(LaneContext context, SubscriptionSeries se
                 ReportDelivered(subscription, delivery, settlement);
                 break;
             case DeliveryState.Dead:
-                series.Dead.Inc();
+                series.AddDead(1);
                 context.Logger.DeliveryDead(
                     subscription.Name, delivery.Id, settlement.Attempt?.Number ?? delivery.Attempts,
                     settlement.Attempt?.Message ?? "It grew older than maxAge.");
@@ -39,7 +39,7 @@ internal sealed class OutcomeReporter(LaneContext context, SubscriptionSeries se
     private void ReportDelivered(Subscription subscription, PendingDelivery delivery, Settlement settlement)
     {
         var attempt = settlement.Attempt!;
-        series.Delivered.Inc();
+        series.AddDelivered();
         context.Instruments.Latency.Observe((settlement.Time - delivery.Event.AcceptedTime).TotalSeconds);
         context.Logger.AttemptDelivered(
             subscription.Name, delivery.Id, attempt.Number, attempt.StatusCode, attempt.Duration.TotalMilliseconds);

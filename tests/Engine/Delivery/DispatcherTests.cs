@@ -2,6 +2,7 @@ using WebhookOperator.Engine.Delivery;
 using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store;
+using WebhookOperator.Telemetry;
 using static WebhookOperator.Tests.Engine.Delivery.DispatcherFixture;
 
 namespace WebhookOperator.Tests.Engine.Delivery;
@@ -359,7 +360,7 @@ public sealed class DispatcherTests
     private static async Task<string> ScrapeAsync(DispatcherFixture fixture)
     {
         using var text = new MemoryStream();
-        await fixture.Instruments.Registry.CollectAndExportAsTextAsync(text);
+        await Exposition.WriteAsync(fixture.Instruments, text, Prometheus.ExpositionFormat.PrometheusText, CancellationToken.None);
         return System.Text.Encoding.UTF8.GetString(text.ToArray());
     }
 }
