@@ -9,7 +9,7 @@ export DOTNET_NOLOGO = 1
 QUIET = --nologo --verbosity quiet
 NODE_PROJECTS = $(dir $(shell find tests bench -name package.json -not -path '*/node_modules/*' 2>/dev/null))
 
-.PHONY: run build test bench docs crds image lint clean sdk node postgres tools control-plane
+.PHONY: run build test bench docs crds image e2e lint clean sdk node postgres tools control-plane
 
 # The demo: the operator, receivers good and bad, and sample events in one process; about 20 seconds.
 run: build
@@ -38,6 +38,10 @@ crds:
 # The container image, with docker, podman or buildah.
 image:
 	@hack/image.sh
+
+# The chart and the image on a real cluster of one node; some minutes. See hack/e2e.sh.
+e2e: sdk
+	@hack/e2e.sh
 
 lint: sdk
 	@dotnet format --verify-no-changes

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# e2e-images.sh OUT: builds the operator's image, where no registry can be reached, into OUT/webhook-operator.tar.
+# e2e-images.sh OUT: builds the operator's image, where no registry can be reached, into OUT/webhook-operator.tar; and
+# one of Debian's PostgreSQL, for the tests to have a database, into OUT/postgres.tar.
 #
 # The Dockerfile is built as it is; its base images are made here, from Debian's packages and this machine's .NET SDK:
 #   localhost/dotnet-sdk    Debian with the SDK
@@ -89,10 +90,27 @@ if ! exists dotnet-sdk; then
   buildah commit --quiet --rm "$container" localhost/dotnet-sdk >/dev/null
 fi
 
+archive() { # archive NAME FILE: for a cluster to load
+  rm -f "$2"
+  buildah push --quiet "localhost/$1" "docker-archive:$2:localhost/$1" >/dev/null
+}
+
+if ! exists postgres:15; then
+  echo "localhost/postgres:15"
+  container=$(buildah from scratch)
+  buildah copy --quiet "$container" "$debian" / >/dev/null
+  # The user id is that of the published image.
+  buildah run "$container" sh -c 'useradd --system --uid 999 --home-dir /var/lib/postgresql postgres && apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-15 && apt-get clean' >"$out/postgres.log" 2>&1 \
+    || { tail -n 20 "$out/postgres.log" >&2; exit 1; }
+  buildah config --user 999 --env PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin "$container"
+  buildah commit --quiet --rm "$container" localhost/postgres:15 >/dev/null
+  archive postgres:15 "$out/postgres.tar"
+fi
+
 # Packages that this machine has already are not fetched again.
 packages=${NUGET_PACKAGES:-$HOME/.nuget/packages}
 mkdir -p "$packages"
 BUILD_ARGS="--build-arg SDK_IMAGE=localhost/dotnet-sdk --build-arg RUNTIME_IMAGE=localhost/runtime-deps --volume $packages:/root/.nuget/packages ${BUILD_ARGS:-}" \
   ENGINE=buildah hack/image.sh localhost/webhook-operator:e2e
-rm -f "$out/webhook-operator.tar"
-buildah push --quiet localhost/webhook-operator:e2e "docker-archive:$out/webhook-operator.tar:localhost/webhook-operator:e2e" >/dev/null
+archive webhook-operator:e2e "$out/webhook-operator.tar"

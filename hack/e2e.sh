@@ -9,12 +9,12 @@
 #                ../shared/control-plane/cluster.sh
 #   KEEP=1       leave the cluster up, to look around
 #   STORES       default: sqlite postgres
-#   EVENTS       events of each load; default: 1500
+#   EVENTS       events of each load; default: 2000
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 work=$root/.work/e2e
-events=${EVENTS:-1500}
+events=${EVENTS:-2000}
 mkdir -p "$work"
 
 say() { printf '%s  %s\n' "$(date +%T)" "$*"; }

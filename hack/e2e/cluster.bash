@@ -39,8 +39,10 @@ build_image() {
   if [ $provider = kind ]; then
     hack/image.sh $image
     docker save --output "$archive" $image
+    postgres_image=postgres:15
   else
     hack/e2e-images.sh "$work"
+    postgres_image=localhost/postgres:15
   fi
   figures_image=$(($(stat -c %s "$archive") / 1000000))
 }
@@ -56,6 +58,7 @@ cluster_up() {
     "$cluster_sh" up "$cluster"
   fi
   cluster_load "$archive"
+  [ $provider = kind ] || cluster_load "$work/postgres.tar"
 }
 
 cluster_load() {

@@ -75,8 +75,8 @@ scenario() {
   all_arrived
 
   say "Roll a Secret: the receiver that knows the new key only verifies from then on"
-  k create secret generic signing -n "$shop" --from-literal=key="$new_key" --dry-run=client -o yaml | k label --local -f - webhookoperator.io/watch=true -o yaml \
-    | k apply -f - >/dev/null
+  k create secret generic signing -n "$shop" --from-literal=key="$new_key" --dry-run=client -o yaml | k replace -f - >/dev/null
+  k label secret signing -n "$shop" webhookoperator.io/watch=true >/dev/null
   until_true 90 "a delivery that is signed with the new key" new_key_signs
 
   say "Drain the node of operator pods, and let them come back"
@@ -90,6 +90,10 @@ scenario() {
   all_arrived
 
   say "Status tells it"
+  # Its counters begin where the process that delivers does.
+  publish counted "$events"
+  published counted
+  all_arrived
   until_true 180 "status says that all is delivered" status_is_right
   k get whsub -n "$shop"
 
@@ -100,10 +104,54 @@ scenario() {
   h uninstall webhook-operator -n "$system" --wait --timeout 180s >/dev/null
   k get crd webhooksubscriptions.webhookoperator.io webhooksecrets.webhookoperator.io >/dev/null || die "a CRD is gone"
   k get whsub -n "$shop" orders rolled >/dev/null || die "a subscription is gone"
-  [ -z "$(k get pods -n "$system" -l $operator --field-selector=status.phase=Running -o name)" ] || die "operator pods are still there"
+  k wait -n "$system" --for=delete pod -l $operator --timeout=120s >/dev/null || die "operator pods are still there"
   kill "$follower" 2>/dev/null || true
   follower=
   k delete namespace "$system" "$shop" --wait=false >/dev/null
+}
+
+# A database for the operator, in its namespace, and the Secret that the chart is told of.
+postgres() {
+  local password; password=$(head -c 18 /dev/urandom | base64)
+  k create secret generic webhook-postgres -n "$system" --from-literal=password="$password" \
+    --from-literal=connectionString="Host=postgres;Username=postgres;Password=$password;Database=postgres" >/dev/null
+  k apply -n "$system" -f - >/dev/null <<Y
+apiVersion: v1
+kind: Service
+metadata: { name: postgres }
+spec: { selector: { app: postgres }, ports: [{ port: 5432 }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: postgres }
+spec:
+  strategy: { type: Recreate }
+  selector: { matchLabels: { app: postgres } }
+  template:
+    metadata: { labels: { app: postgres } }
+    spec:
+      securityContext: { runAsNonRoot: true, runAsUser: 999, fsGroup: 999, seccompProfile: { type: RuntimeDefault } }
+      automountServiceAccountToken: false
+      containers:
+        - name: postgres
+          image: $postgres_image
+          imagePullPolicy: IfNotPresent
+          command: [sh, -ec]
+          args:
+            - |
+              printf '%s' "\$PASSWORD" >/tmp/password
+              initdb --pgdata=/data/db --auth=scram-sha-256 --pwfile=/tmp/password --username=postgres
+              echo 'host all all all scram-sha-256' >>/data/db/pg_hba.conf
+              exec postgres -D /data/db -c listen_addresses='*' -c unix_socket_directories=/tmp
+          env:
+            - { name: PASSWORD, valueFrom: { secretKeyRef: { name: webhook-postgres, key: password } } }
+          ports: [{ containerPort: 5432 }]
+          readinessProbe: { exec: { command: [pg_isready, --host=127.0.0.1] }, periodSeconds: 1 }
+          $security
+          volumeMounts: [{ name: data, mountPath: /data }, { name: tmp, mountPath: /tmp }]
+      volumes: [{ name: data, emptyDir: {} }, { name: tmp, emptyDir: {} }]
+Y
+  k rollout status deployment/postgres -n "$system" --timeout=120s >/dev/null
 }
 
 one_pod() { k get pods -n "$system" -l $operator -o jsonpath='{.items[0].metadata.name}'; }
@@ -114,7 +162,7 @@ start_to_ready() {
   for pod in $(k get pods -n "$system" -l $operator -o jsonpath='{.items[*].metadata.name}'); do
     started=$(date -d "$(k get pod -n "$system" "$pod" -o jsonpath='{.status.containerStatuses[0].state.running.startedAt}')" +%s)
     ready=$(date -d "$(k logs -n "$system" "$pod" --timestamps | awk '/ Ready\. /{print $1; exit}')" +%s.%N)
-    worst=$(awk -v a="$started" -v b="$ready" -v w="$worst" 'BEGIN {d = b - a; printf "%.1f", d > w ? d : w}')
+    worst=$(awk -v a="$started" -v b="$ready" -v w="$worst" 'BEGIN {d = b - a; printf "%.1f", (d > w ? d : w)}')
   done
   echo "$worst"
 }
@@ -288,5 +336,5 @@ status_is_right() {
   local delivered pending ready
   IFS=' ' read -r delivered pending ready <<<"$(k get whsub -n "$shop" orders -o \
     jsonpath='{.status.delivery.delivered} {.status.delivery.pending} {.status.conditions[?(@.type=="Ready")].status}')"
-  [ "${delivered:-0}" -ge "$(wc -l <"$work/accepted.sorted")" ] && [ "${pending:-1}" = 0 ] && [ "$ready" = True ]
+  [ "${delivered:-0}" -ge "$events" ] && [ "${pending:-1}" = 0 ] && [ "$ready" = True ]
 }

@@ -73,6 +73,9 @@ internal sealed class ServerAddress : IDisposable
         settings.AutoPrepareMinUsages = 2;
         settings.CommandTimeout = CommandTimeoutSeconds;
         settings.CancellationTimeout = 2000;
+        // It needs a library of Kerberos that a small image does not have, and whose absence is told at every start.
+        if (!settings.ShouldSerialize("GSS Encryption Mode"))
+            settings.GssEncryptionMode = GssEncryptionMode.Disable;
         settings.Timeout = Math.Min(settings.Timeout, 5);
         settings.TcpKeepAlive = true;
         settings.TcpKeepAliveTime = 2;
