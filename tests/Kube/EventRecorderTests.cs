@@ -119,6 +119,8 @@ public sealed class EventRecorderTests : IAsyncLifetime
         };
         for (var i = 0; i < 3000; i++)
             _recorder.Record(Widget($"w{i}"), "Normal", "Opened", "Deliver", "Once.");
+        // The first is being written: only now is there a clock that could be moved.
+        await Wait.UntilAsync(() => _server.Requests.Count > 0, "the first is being written");
         hold.SetResult();
         _time.Advance(TimeSpan.FromMinutes(1));
         await Wait.UntilAsync(() => _log.Lines.Any(line => line.Contains("were left out", StringComparison.Ordinal))

@@ -178,12 +178,8 @@ public sealed class LeaderLeaseTests : IAsyncLifetime
     public async Task However_the_API_server_fails_no_two_lead_at_once()
     {
         var random = new Random(3);
-        // A write that fails may have been done all the same.
-        _server.Refuse = request =>
-        {
-            lock (random)
-                return Task.FromResult(random.Next(100) < 25 ? new FakeRefusal(504, "Timeout", "request did not complete within the allotted timeout") : null);
-        };
+        _server.Refuse = _ => Task.FromResult(Chance(20) ? new FakeRefusal(504, "Timeout", "request did not complete within the allotted timeout") : null);
+        _server.LoseAnswer = _ => Chance(10);
         var clocks = new[] { NewClock(), NewClock(), NewClock() };
         var candidates = clocks.Select((clock, i) => Start($"c{i}", clock)).ToArray();
         var leaders = new HashSet<int>();
@@ -200,6 +196,33 @@ public sealed class LeaderLeaseTests : IAsyncLifetime
                 Array.ForEach(clocks, clock => clock.Resume());
         }
         Assert.True(leaders.Count > 1, "leadership never changed");
+
+        bool Chance(int percent)
+        {
+            lock (random)
+                return random.Next(100) < percent;
+        }
+    }
+
+    [Fact]
+    public async Task A_renewal_whose_answer_was_lost_is_found_out_and_does_not_keep_the_lease_from_being_released()
+    {
+        var a = Start("a");
+        await UntilAsync(() => a.IsLeader, "a leads");
+        var term = a.Token;
+        var losing = true;
+        _server.LoseAnswer = request => losing && request.Verb == "update";
+        await UntilAsync(() => a.Fault is not null, "an answer is lost");
+        losing = false;
+        await UntilAsync(() => a.Fault is null, "the next renewal is through");
+        await PassAsync(TimeSpan.FromSeconds(15));
+        Assert.False(term.IsCancellationRequested);
+
+        losing = true;
+        await UntilAsync(() => a.Fault is not null, "an answer is lost again");
+        losing = false;
+        await a.ReleaseAsync(default);
+        Assert.Equal("", (string?)Lease()["holderIdentity"]);
     }
 
     private PausableClock NewClock() => new(_time, Pause);

@@ -41,6 +41,9 @@ internal sealed class FakeApiServer : IAsyncDisposable
     /// <summary>Asked first for every request; null serves it. May wait, for a server that is slow.</summary>
     public Func<FakeRequest, Task<FakeRefusal?>> Refuse { get; set; } = _ => Task.FromResult<FakeRefusal?>(null);
 
+    /// <summary>Whether the request is served, and the connection then broken without an answer.</summary>
+    public Func<FakeRequest, bool> LoseAnswer { get; set; } = _ => false;
+
     /// <summary>Whether a watch from a state that is compacted is answered with 200 and an ERROR frame, as by a real one mostly, or with HTTP 410.</summary>
     public bool GoneInStream { get; set; } = true;
 
@@ -120,9 +123,15 @@ internal sealed class FakeApiServer : IAsyncDisposable
                 return;
             }
             if (request.Verb == "watch")
+            {
                 await WatchAsync(context, request);
+                return;
+            }
+            var answer = request.Verb == "list" ? List(request) : await AnswerAsync(context, request);
+            if (LoseAnswer(request))
+                context.Abort();
             else
-                await WriteAsync(context, request.Verb == "create" ? 201 : 200, request.Verb == "list" ? List(request) : await AnswerAsync(context, request));
+                await WriteAsync(context, request.Verb == "create" ? 201 : 200, answer);
         }
         catch (FakeStatusException e) when (!context.Response.HasStarted)
         {
