@@ -16,12 +16,17 @@ public sealed class ConfigTests(ControlPlanes planes)
         await plane.Admin.RunAsync("create", "namespace", "acme");
         foreach (var variant in new[] { "default", "namespaced" })
         {
-            string[] apply = ["apply", "--server-side", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}{\"\\n\"}", "-k", Path.Combine(Config, variant)];
-            var first = await plane.Admin.RunAsync(apply);
+            string[] apply = ["apply", "--server-side", "-k", Path.Combine(Config, variant), .. plane.CrdFlags];
+            await plane.Admin.RunAsync(apply);
+            var first = await VersionsAsync();
+            await plane.Admin.RunAsync(apply);
 
-            Assert.Equal(first, await plane.Admin.RunAsync(apply));
+            Assert.Equal(first, await VersionsAsync());
             Assert.NotEmpty(first);
-            Assert.Equal(0, (await plane.Admin.TryAsync("diff", "--server-side", "-k", Path.Combine(Config, variant))).ExitCode);
+            Assert.Equal(0, (await plane.Admin.TryAsync("diff", $"--server-side={plane.HasCel}", "-k", Path.Combine(Config, variant))).ExitCode);
+
+            Task<string> VersionsAsync() => plane.Admin.RunAsync(
+                "get", "-k", Path.Combine(Config, variant), "-o", "jsonpath={range .items[*]}{.metadata.uid} {.metadata.resourceVersion}{\"\\n\"}{end}");
         }
     }
 

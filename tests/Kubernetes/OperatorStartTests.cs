@@ -27,7 +27,7 @@ public sealed class OperatorStartTests
             await cluster.ReadinessAsync() is (503, var text) && text.Contains(Command, StringComparison.Ordinal));
 
         // 3. The command helps.
-        await plane.Admin.RunWithAsync(await ClusterOperator.PrintAsync("crds"), "apply", "--server-side", "-f", "-");
+        await plane.Admin.RunWithAsync(await ClusterOperator.PrintAsync("crds"), ["apply", "--server-side", "-f", "-", .. plane.CrdFlags]);
         await cluster.UntilReadyAsync();
     }
 

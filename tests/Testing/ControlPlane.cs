@@ -37,6 +37,12 @@ internal sealed class ControlPlane : IAsyncDisposable
     /// <summary>Whether it knows x-kubernetes-validations; older servers drop the rules.</summary>
     public bool HasCel => Version >= new Version(1, 25);
 
+    /// <summary>
+    /// For kubectl apply of CRDs, after its other flags: a server that does not know the rules takes them neither checked
+    /// nor by server-side apply.
+    /// </summary>
+    public string[] CrdFlags => HasCel ? [] : ["--validate=false", "--server-side=false"];
+
     public Uri Url => new($"https://127.0.0.1:{_port}");
 
     /// <summary>kubectl as a member of system:masters.</summary>
@@ -97,7 +103,7 @@ internal sealed class ControlPlane : IAsyncDisposable
     public async Task InstallCrdsAsync(bool serverSide = true)
     {
         var folder = Path.Combine(Repository.Root, "config", "crds");
-        await Admin.RunAsync("apply", $"--server-side={serverSide}", "-f", folder);
+        await Admin.RunAsync(["apply", $"--server-side={serverSide}", "-f", folder, .. CrdFlags]);
         await Admin.RunAsync("wait", "--for=condition=Established", "--timeout=60s", "-f", folder);
     }
 
