@@ -19,8 +19,6 @@ namespace WebhookOperator;
 /// <summary>The composition root: makes every part, starts them in order, and stops them in the reverse order.</summary>
 internal sealed partial class OperatorHost
 {
-    private const int Shards = 256;
-
     private readonly Settings _settings;
     private readonly TimeProvider _time = TimeProvider.System;
     private readonly ILoggerFactory _loggers;
@@ -76,15 +74,16 @@ internal sealed partial class OperatorHost
         // 2. The store, and what earlier processes left in it.
         store = await OpenStoreAsync(instruments, cancellation);
         Stopping(async () => await store.DisposeAsync());
+        var shared = store as ISharedStore;
         var sender = new Sender(new AddressGuard(_settings.AllowCidrs), _time);
         Stopping(sender.Dispose);
         var random = Random(new Random());
         var dispatcher = new Dispatcher(new LaneContext(
-            store, sender.SendAsync, instruments, _time, random, _loggers.CreateLogger<Dispatcher>(), onAttempt));
+            store, sender.SendAsync, instruments, _time, random, _loggers.CreateLogger<Dispatcher>(), onAttempt), shared);
         Stopping(async () => await dispatcher.DisposeAsync());
         await dispatcher.StartAsync(cancellation);
-        // One process has the store to itself.
-        instruments.ShardsOwned.Set(Shards);
+        if (shared is null)
+            instruments.ShardsOwned.Set(Shard.Count);
 
         // 3. Resources, and what is made of them.
         var dependencies = new DependencyIndex();
@@ -112,6 +111,11 @@ internal sealed partial class OperatorHost
         _notReady = () => resources.Fault() ?? "reading resources";
         await reconcile.FirstSync.WaitAsync(cancellation);
         await dispatcher.CancelOrphansAsync(scope.Contains, cancellation);
+        if (shared is not null)
+        {
+            Loop("shards", new ShardKeeper(
+                shared, dispatcher, scope.Contains, _settings.ShutdownGrace, instruments, _time, random, _loggers.CreateLogger<ShardKeeper>()).RunAsync);
+        }
         Loop("upkeep", new Upkeep(store, dispatcher, _settings.Retention, _time, _loggers.CreateLogger<Upkeep>()).RunAsync);
 
         // 4. Publishers last: from here on events find their routes.

@@ -23,12 +23,13 @@ internal sealed class ChildProcess : IAsyncDisposable
     /// <param name="assembly">The program's .dll.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="variables">For it, besides those of this process.</param>
-    public ChildProcess(string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> variables)
+    /// <param name="folder">Its working directory; null for that of this process.</param>
+    public ChildProcess(string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> variables, string? folder = null)
     {
         // The very host that runs this program, wherever it is installed.
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet")
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder ?? "",
         };
         start.ArgumentList.Add(assembly);
         foreach (var argument in arguments)

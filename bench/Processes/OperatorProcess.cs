@@ -34,7 +34,19 @@ internal sealed class OperatorProcess : IAsyncDisposable
     /// <param name="folder">Holds the folder <c>manifests</c>, and the store, which may be there already.</param>
     /// <param name="cancellation">Ends the wait, and then the process too.</param>
     public static Task<OperatorProcess> StartAsync(HttpMessageInvoker http, string folder, CancellationToken cancellation) =>
-        StartAsync(http, folder, ["--manifests", Path.Combine(folder, "manifests")], new Dictionary<string, string>(), cancellation);
+        StartAsync(http, folder, ["--manifests", Path.Combine(folder, "manifests")], SqliteIn(folder), new Dictionary<string, string>(), cancellation);
+
+    /// <summary>In local mode, on PostgreSQL.</summary>
+    /// <param name="http">For probes and metrics.</param>
+    /// <param name="folder">Holds the folder <c>manifests</c>.</param>
+    /// <param name="own">The folder of this replica.</param>
+    /// <param name="database">A connection string.</param>
+    /// <param name="cancellation">Ends the wait, and then the process too.</param>
+    public static Task<OperatorProcess> StartOnPostgresAsync(
+        HttpMessageInvoker http, string folder, string own, string database, CancellationToken cancellation) =>
+        StartAsync(
+            http, own, ["--manifests", Path.Combine(folder, "manifests")], "postgres",
+            new Dictionary<string, string> { [Settings.PostgresVariable] = database }, cancellation);
 
     /// <summary>In cluster mode, for one namespace, with a Lease of its own.</summary>
     /// <param name="http">For probes and metrics.</param>
@@ -46,10 +58,11 @@ internal sealed class OperatorProcess : IAsyncDisposable
         HttpMessageInvoker http, string folder, string kubeconfig, string @namespace, CancellationToken cancellation) =>
         StartAsync(
             http, Directory.CreateDirectory(folder).FullName, ["--namespace", @namespace, "--lease-name", @namespace, "--lease-namespace", @namespace],
-            new Dictionary<string, string> { ["KUBECONFIG"] = kubeconfig }, cancellation);
+            SqliteIn(folder), new Dictionary<string, string> { ["KUBECONFIG"] = kubeconfig }, cancellation);
 
     private static async Task<OperatorProcess> StartAsync(
-        HttpMessageInvoker http, string folder, string[] resources, IReadOnlyDictionary<string, string> variables, CancellationToken cancellation)
+        HttpMessageInvoker http, string folder, string[] resources, string store, IReadOnlyDictionary<string, string> variables,
+        CancellationToken cancellation)
     {
         var api = new Uri($"http://127.0.0.1:{Loopback.FreePort()}");
         var metrics = new Uri($"http://127.0.0.1:{Loopback.FreePort()}");
@@ -57,10 +70,10 @@ internal sealed class OperatorProcess : IAsyncDisposable
         var child = new ChildProcess(
             typeof(Settings).Assembly.Location,
             [
-                "run", .. resources, "--store", "sqlite:" + Path.Combine(folder, "webhooks.db"),
+                "run", .. resources, "--store", store,
                 "--listen", api.ToString(), "--metrics", metrics.ToString(), "--allow-http", "--allow-cidr", "127.0.0.0/8",
                 "--log-level", "Warning",
-            ], variables);
+            ], variables, folder);
         var started = new OperatorProcess(http, child, api, metrics);
         try
         {
@@ -99,6 +112,8 @@ internal sealed class OperatorProcess : IAsyncDisposable
 
     /// <summary>SIGKILL: what it had under way is of no more interest.</summary>
     public ValueTask DisposeAsync() => _child.DisposeAsync();
+
+    private static string SqliteIn(string folder) => "sqlite:" + Path.Combine(Path.GetFullPath(folder), "webhooks.db");
 
     private async Task WaitUntilReadyAsync(Uri probe, CancellationToken cancellation)
     {

@@ -9,6 +9,9 @@ namespace WebhookOperator.Bench.Publishing;
 internal sealed record SubscriptionManifest(string Name, Uri Url, string? Type = null)
 {
     public int Concurrency { get; init; } = 16;
+
+    /// <summary>As in the spec; null for none.</summary>
+    public string? RateLimit { get; init; }
 }
 
 /// <summary>Writes the folder of manifests that an operator serves. Every subscription signs.</summary>
@@ -72,7 +75,7 @@ internal static class Manifests
             secretRef:
               name: signing
           delivery:
-            concurrency: {subscription.Concurrency}
+            concurrency: {subscription.Concurrency}{(subscription.RateLimit is { } limit ? $"\n    rateLimit: {limit}" : "")}
 
         """;
 }

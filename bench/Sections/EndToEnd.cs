@@ -27,11 +27,19 @@ internal sealed class EndToEnd : IAsyncDisposable
 
     public Publisher Publisher { get; }
 
-    public static async Task<EndToEnd> StartAsync(Workbench bench, CancellationToken cancellation)
+    public static Task<EndToEnd> StartAsync(Workbench bench, CancellationToken cancellation) => StartAsync(bench, null, cancellation);
+
+    /// <param name="bench">Has the receiver.</param>
+    /// <param name="database">The connection string of PostgreSQL; null for SQLite.</param>
+    /// <param name="cancellation">Gives up.</param>
+    public static async Task<EndToEnd> StartAsync(Workbench bench, string? database, CancellationToken cancellation)
     {
         var receiver = await bench.ReceiverAsync();
         var folder = bench.NewFolder([new SubscriptionManifest("all", receiver.Hook) { Concurrency = Workbench.Workers }]);
-        return new EndToEnd(bench, await bench.StartOperatorAsync(folder, cancellation), receiver);
+        var @operator = database is null
+            ? await bench.StartOperatorAsync(folder, cancellation)
+            : await OperatorProcess.StartOnPostgresAsync(bench.Http, folder, folder, database, cancellation);
+        return new EndToEnd(bench, @operator, receiver);
     }
 
     /// <summary>The rate of single events, from an operator of its own unless it is known already.</summary>

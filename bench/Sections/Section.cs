@@ -18,6 +18,7 @@ internal sealed record Section(
         new("pending", "memory with a large backlog, before and after a restart", Pending.RunAsync),
         new("cluster", "5,000 subscriptions in a real API server: cold start, changes, memory", Cluster.RunAsync),
         new("soak", "a watch that is cut, and the writes of status, for some minutes", Soak.RunAsync),
+        new("postgres", "PostgreSQL as the store: one replica's rate, and three that are killed, stopped and bereft of their server", OnPostgres.RunAsync),
         new("idle", "memory with 10,000 idle subscriptions", Idle.RunAsync),
     ];
 }

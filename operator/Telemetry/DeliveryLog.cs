@@ -40,6 +40,12 @@ internal static partial class DeliveryLog
     [LoggerMessage(LogLevel.Warning, "The store can't take a result now and is tried again in {Seconds} s: {Message}")]
     public static partial void StoreRetry(this ILogger logger, double seconds, string message);
 
+    [LoggerMessage(LogLevel.Information, "Joined the replicas of this store as member {Member}")]
+    public static partial void Joined(this ILogger logger, long member);
+
+    [LoggerMessage(LogLevel.Warning, "Membership lost, and with it {Shards} shards; nothing more is sent until there is a new one: {Message}")]
+    public static partial void ShardsLost(this ILogger logger, int shards, string message);
+
     [LoggerMessage(LogLevel.Error, "{Loop} hit a fault and goes on")]
     public static partial void LoopFault(this ILogger logger, string loop, Exception exception);
 }

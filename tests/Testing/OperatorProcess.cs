@@ -17,18 +17,45 @@ internal sealed class OperatorProcess : IAsyncDisposable
     /// <param name="http">For the probes.</param>
     /// <param name="arguments">Flags of <c>run</c> besides those for manifests, store and addresses.</param>
     public OperatorProcess(string folder, HttpMessageInvoker http, params string[] arguments)
+        : this(folder, $"sqlite:{Path.Combine(folder, "webhooks.db")}", http, arguments)
+    {
+    }
+
+    private OperatorProcess(string folder, string store, HttpMessageInvoker http, string[] arguments)
     {
         _http = http;
         Api = new Uri($"http://127.0.0.1:{Ports.Free()}");
         Metrics = new Uri($"http://127.0.0.1:{Ports.Free()}");
         _arguments =
         [
-            "run", "--manifests", Path.Combine(folder, "manifests"), "--store", $"sqlite:{Path.Combine(folder, "webhooks.db")}",
+            "run", "--manifests", Path.Combine(folder, "manifests"), "--store", store,
             "--listen", Api.ToString(), "--metrics", Metrics.ToString(), "--allow-http", "--allow-cidr", "127.0.0.0/8", .. arguments,
         ];
     }
 
+    /// <summary>One of several replicas; they share the database and, being told the same in the same folder, the identities of their resources.</summary>
+    /// <param name="folder">Holds the manifests, and a folder for each replica.</param>
+    /// <param name="name">Of the replica.</param>
+    /// <param name="connectionString">Of the database.</param>
+    /// <param name="http">For the probes.</param>
+    /// <param name="arguments">As above.</param>
+    public static OperatorProcess Replica(string folder, string name, string connectionString, HttpMessageInvoker http, params string[] arguments)
+    {
+        var own = Path.Combine(folder, name);
+        Directory.CreateDirectory(own);
+        return new OperatorProcess(folder, "postgres", http, arguments)
+        {
+            WorkingFolder = own, Variables = { [Settings.PostgresVariable] = connectionString },
+        };
+    }
+
+    /// <summary>Where it keeps what an API server would.</summary>
+    public string StatePath => Path.Combine(WorkingFolder!, "webhook-operator.db.resources.json");
+
     public Uri Api { get; }
+
+    /// <summary>Null is that of the tests.</summary>
+    public string? WorkingFolder { get; init; }
 
     public Uri Metrics { get; }
 
@@ -55,6 +82,8 @@ internal sealed class OperatorProcess : IAsyncDisposable
             start.ArgumentList.Add(argument);
         foreach (var (name, value) in Variables)
             start.Environment[name] = value;
+        if (WorkingFolder is not null)
+            start.WorkingDirectory = WorkingFolder;
         _process = new Process { StartInfo = start };
         _process.OutputDataReceived += (_, e) => Keep(e.Data);
         _process.ErrorDataReceived += (_, e) => Keep(e.Data);

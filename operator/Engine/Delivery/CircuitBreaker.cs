@@ -10,7 +10,11 @@ namespace WebhookOperator.Engine.Delivery;
 internal enum CircuitPosition { Closed, Open, HalfOpen }
 
 /// <summary>Where a circuit stands: since when, and when an open one lets its probe through.</summary>
-internal sealed record CircuitSnapshot(CircuitPosition Position, DateTimeOffset Since, DateTimeOffset? NextProbeTime);
+internal sealed record CircuitSnapshot(CircuitPosition Position, DateTimeOffset Since, DateTimeOffset? NextProbeTime)
+{
+    /// <summary>How many probes have failed in a row.</summary>
+    public int FailedProbes { get; init; }
+}
 
 /// <summary>
 /// Polly's circuit breaker around Polly's timeout: a break doubles with each failed probe, a timeout counts as
@@ -22,24 +26,40 @@ internal sealed class CircuitBreaker
     private readonly TimeProvider _time;
     private readonly Action<CircuitSnapshot> _changed;
     private readonly SendResult _timedOut;
+    private readonly CircuitBreakerPolicy _policy;
     private CircuitSnapshot _snapshot;
+    private int _failedProbes;
+
+    /// <summary>The circuit that another process left open, until a probe has succeeded; Polly's own is closed meanwhile.</summary>
+    private BrokenCircuit? _inherited;
+    private int _probing;
 
     /// <param name="policy">When to open, and for how long.</param>
     /// <param name="timeout">For one whole request.</param>
     /// <param name="time">Polly's clock too.</param>
     /// <param name="changed">Called on each change of position, from within <see cref="ExecuteAsync"/>.</param>
-    public CircuitBreaker(CircuitBreakerPolicy policy, TimeSpan timeout, TimeProvider time, Action<CircuitSnapshot> changed)
+    /// <param name="inherited">The circuit begins open, as it was left.</param>
+    public CircuitBreaker(
+        CircuitBreakerPolicy policy, TimeSpan timeout, TimeProvider time, Action<CircuitSnapshot> changed, BrokenCircuit? inherited = null)
     {
+        _policy = policy;
         _time = time;
         _changed = changed;
-        _snapshot = new CircuitSnapshot(CircuitPosition.Closed, time.GetUtcNow(), null);
+        _inherited = inherited;
+        _snapshot = inherited is null
+            ? new CircuitSnapshot(CircuitPosition.Closed, time.GetUtcNow(), null)
+            : new CircuitSnapshot(CircuitPosition.Open, inherited.Since, inherited.NextProbeTime) { FailedProbes = inherited.FailedProbes };
         _pipeline = new ResiliencePipelineBuilder<SendResult> { TimeProvider = time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions<SendResult>
             {
                 FailureRatio = policy.FailureRatioPercent / 100.0,
                 MinimumThroughput = policy.MinimumThroughput,
                 SamplingDuration = policy.SamplingWindow,
-                BreakDurationGenerator = args => ValueTask.FromResult(BreakAfter(policy, args.HalfOpenAttempts)),
+                BreakDurationGenerator = args =>
+                {
+                    _failedProbes = args.HalfOpenAttempts;
+                    return ValueTask.FromResult(BreakAfter(policy, args.HalfOpenAttempts));
+                },
                 ShouldHandle = static args => ValueTask.FromResult(
                     args.Outcome is { Exception: TimeoutRejectedException }
                     || args.Outcome is { Result: { } result } && Judge.CountsForBreaker(result)),
@@ -60,6 +80,45 @@ internal sealed class CircuitBreaker
 
     /// <summary>Runs the request, or returns null without running it while the circuit is open.</summary>
     public async ValueTask<SendResult?> ExecuteAsync<TState>(
+        Func<TState, CancellationToken, ValueTask<SendResult>> request, TState state, CancellationToken cancellation)
+    {
+        if (Volatile.Read(ref _inherited) is { } inherited)
+            return await ProbeAsync(inherited, request, state, cancellation);
+        return await RunAsync(request, state, cancellation);
+    }
+
+    /// <summary>One request alone decides whether the circuit that was taken over closes.</summary>
+    private async ValueTask<SendResult?> ProbeAsync<TState>(
+        BrokenCircuit inherited, Func<TState, CancellationToken, ValueTask<SendResult>> request, TState state, CancellationToken cancellation)
+    {
+        if (_time.GetUtcNow() < inherited.NextProbeTime || Interlocked.CompareExchange(ref _probing, 1, 0) != 0)
+            return null;
+        try
+        {
+            await Move(CircuitPosition.HalfOpen, null);
+            var result = await RunAsync(request, state, cancellation);
+            if (result is not null && Judge.CountsForBreaker(result))
+            {
+                _failedProbes = inherited.FailedProbes + 1;
+                var duration = BreakAfter(_policy, _failedProbes);
+                var now = _time.GetUtcNow();
+                Volatile.Write(ref _inherited, new BrokenCircuit(now, now + duration, _failedProbes));
+                await Move(CircuitPosition.Open, duration);
+            }
+            else
+            {
+                Volatile.Write(ref _inherited, null);
+                await Move(CircuitPosition.Closed, null);
+            }
+            return result;
+        }
+        finally
+        {
+            Volatile.Write(ref _probing, 0);
+        }
+    }
+
+    private async ValueTask<SendResult?> RunAsync<TState>(
         Func<TState, CancellationToken, ValueTask<SendResult>> request, TState state, CancellationToken cancellation)
     {
         try
@@ -86,7 +145,10 @@ internal sealed class CircuitBreaker
     private ValueTask Move(CircuitPosition position, TimeSpan? breakDuration)
     {
         var now = _time.GetUtcNow();
-        var snapshot = new CircuitSnapshot(position, now, breakDuration is { } length ? now + length : null);
+        var snapshot = new CircuitSnapshot(position, now, breakDuration is { } length ? now + length : null)
+        {
+            FailedProbes = position == CircuitPosition.Open ? _failedProbes : 0,
+        };
         Volatile.Write(ref _snapshot, snapshot);
         _changed(snapshot);
         return ValueTask.CompletedTask;

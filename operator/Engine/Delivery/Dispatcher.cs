@@ -6,55 +6,113 @@ using WebhookOperator.Telemetry;
 
 namespace WebhookOperator.Engine.Delivery;
 
-/// <summary>
-/// Runs a lane for each subscription. The order of calls matters at two places: <see cref="StartAsync"/> comes
-/// before everything else, and <see cref="Upsert"/> before the subscription is routed, so that every delivery
-/// that is stored finds its lane.
-/// </summary>
-internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
+/// <summary>Why a process stops to deliver for a shard.</summary>
+internal enum LeaveReason
 {
+    /// <summary>Another goes on.</summary>
+    HandOver,
+
+    /// <summary>It is lost already, and another may go on at any time: nothing must be saved.</summary>
+    Lost,
+
+    /// <summary>The process ends; what was seen can still be asked for.</summary>
+    Shutdown,
+}
+
+/// <summary>
+/// Runs a lane for each subscription, or, where several processes share a store, for each in a shard that this one owns.
+/// The order of calls matters at two places: <see cref="StartAsync"/> comes before everything else, and
+/// <see cref="Upsert"/> before the subscription is routed, so that every delivery that is stored finds its lane.
+/// </summary>
+/// <param name="context">What all lanes share.</param>
+/// <param name="shared">The store, where others work on it too; then <see cref="ShardKeeper"/> says what is owned.</param>
+internal sealed class Dispatcher(LaneContext context, ISharedStore? shared = null) : IAsyncDisposable
+{
+    /// <summary>Replicas learn of a new subscription at different times; one that is still unknown after so long was deleted.</summary>
+    private static readonly TimeSpan StrangerAge = TimeSpan.FromMinutes(1);
+
+    private readonly Lock _gate = new();
+    private readonly ConcurrentDictionary<string, Known> _known = new();
     private readonly ConcurrentDictionary<string, Lane> _lanes = new();
     private readonly ConcurrentDictionary<NamespacedName, string> _uids = new();
     private readonly ConcurrentDictionary<string, Backlog> _backlogs = new();
     private readonly ConcurrentDictionary<Task, byte> _removals = new();
     private readonly CancellationTokenSource _stop = new();
 
-    /// <summary>Pending deliveries of all subscriptions.</summary>
-    public long Pending => context.Pending;
+    /// <summary>The claim on each shard; null where it is not owned.</summary>
+    private readonly long?[] _claims = new long?[Shard.Count];
 
-    /// <summary>Reads what earlier processes left.</summary>
+    /// <summary>Lanes of shards that were left, until nothing of them is under way.</summary>
+    private readonly Dictionary<string, (Lane Lane, Task Ended)> _ending = [];
+
+    /// <summary>Subscriptions with deliveries that nobody here knows, and since when.</summary>
+    private Dictionary<string, DateTimeOffset> _strangers = [];
+    private long _pendingElsewhere;
+
+    /// <summary>Pending deliveries of all subscriptions, those of other processes as far as is known.</summary>
+    public long Pending => context.Pending + PendingElsewhere;
+
+    /// <summary>Pending deliveries of the subscriptions that this process delivers for.</summary>
+    public long OwnPending => context.Pending;
+
+    public long PendingElsewhere
+    {
+        get => Volatile.Read(ref _pendingElsewhere);
+        set => Volatile.Write(ref _pendingElsewhere, value);
+    }
+
+    /// <summary>Those that this process owns.</summary>
+    public IReadOnlyCollection<int> Shards
+    {
+        get
+        {
+            lock (_gate)
+                return [.. Enumerable.Range(0, Shard.Count).Where(shard => _claims[shard] is not null)];
+        }
+    }
+
+    /// <summary>The subscriptions that this process delivers for.</summary>
+    public IReadOnlyCollection<string> Uids => [.. _lanes.Keys];
+
+    /// <summary>Reads what earlier processes left, unless shards are still to be taken.</summary>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        foreach (var backlog in await context.Store.ReadBacklogsAsync(cancellation))
-            _backlogs[backlog.SubscriptionUid] = backlog;
+        if (shared is null)
+            Gain([.. Enumerable.Range(0, Shard.Count)], await context.Store.ReadBacklogsAsync(cancellation), claim: 0);
         context.Instruments.Registry.AddBeforeCollectCallback(ObserveAsync);
     }
 
     /// <summary>Begins to deliver for a subscription, or follows its change.</summary>
     public void Upsert(Subscription subscription)
     {
-        if (_lanes.TryGetValue(subscription.Uid, out var lane))
-        {
-            lane.Update(subscription);
-            return;
-        }
         // A namesake that was deleted goes first, so that its series do not take the new one's with them.
-        if (_uids.TryGetValue(subscription.Name, out var namesake))
+        if (_uids.TryGetValue(subscription.Name, out var namesake) && namesake != subscription.Uid)
             Remove(namesake);
-        _uids[subscription.Name] = subscription.Uid;
-        _backlogs.TryRemove(subscription.Uid, out var backlog);
-        lane = new Lane(context, subscription, backlog);
-        _lanes[subscription.Uid] = lane;
-        lane.Update(subscription);
+        lock (_gate)
+        {
+            _uids[subscription.Name] = subscription.Uid;
+            var known = _known.AddOrUpdate(
+                subscription.Uid, _ => new Known(subscription, Shard.Of(subscription.Uid)), (_, before) => before with { Subscription = subscription });
+            if (!_lanes.ContainsKey(subscription.Uid))
+                StartLane(known);
+        }
+        if (_lanes.TryGetValue(subscription.Uid, out var lane))
+            lane.Update(subscription);
     }
 
     /// <summary>The subscription was deleted: what it has pending is cancelled, in the background.</summary>
     public void Remove(string uid)
     {
-        if (!_lanes.TryRemove(uid, out var lane))
-            return;
-        _uids.TryRemove(KeyValuePair.Create(lane.Subscription.Name, uid));
-        InBackground(RemoveAsync(lane), $"Removing {lane.Subscription.Name}");
+        Lane? lane;
+        lock (_gate)
+        {
+            if (!_known.TryRemove(uid, out var known))
+                return;
+            _uids.TryRemove(KeyValuePair.Create(known.Subscription.Name, uid));
+            _lanes.TryRemove(uid, out lane);
+        }
+        if (lane is not null)
+            InBackground(RemoveAsync(lane), $"Removing {lane.Subscription.Name}");
 
         async Task RemoveAsync(Lane removed)
         {
@@ -83,6 +141,8 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
             foreach (var delivery in result.Pending)
                 if (_lanes.TryGetValue(delivery.SubscriptionUid, out var lane))
                     lane.Offer(delivery);
+                else if (shared is not null && _known.ContainsKey(delivery.SubscriptionUid))
+                    shared.Tell(new Hint(delivery.SubscriptionUid, 1));
                 else // Deleted while the event was on its way into the store.
                     InBackground(
                         Lane.CancelPendingAsync(context, delivery.SubscriptionUid, new NamespacedName(delivery.Event.Namespace, "?"), _stop.Token),
@@ -94,9 +154,130 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
     {
         if (_lanes.TryGetValue(uid, out var lane))
             lane.Reopen(count);
+        else
+            shared?.Tell(new Hint(uid, count));
     }
 
-    /// <summary>What is known of one subscription's deliveries; null if there is no such subscription.</summary>
+    /// <summary>This process delivers for these shards from now on.</summary>
+    /// <param name="shards">That it did not own.</param>
+    /// <param name="backlogs">Read since they are owned.</param>
+    /// <param name="claim">For settlements.</param>
+    public void Gain(IReadOnlyCollection<int> shards, ImmutableArray<Backlog> backlogs, long claim)
+    {
+        lock (_gate)
+        {
+            foreach (var backlog in backlogs)
+                _backlogs[backlog.SubscriptionUid] = backlog;
+            foreach (var shard in shards)
+                _claims[shard] = claim;
+            var gained = shards.ToHashSet();
+            foreach (var (_, known) in _known)
+                if (gained.Contains(known.Shard))
+                    StartLane(known);
+        }
+    }
+
+    /// <summary>
+    /// This process starts nothing more in these shards. Completes once nothing of them is under way, and what was seen of
+    /// their receivers is saved.
+    /// </summary>
+    public Task LeaveAsync(IReadOnlyCollection<int> shards, LeaveReason reason)
+    {
+        lock (_gate)
+        {
+            var left = shards.ToHashSet();
+            foreach (var shard in left)
+                _claims[shard] = null;
+            foreach (var (uid, _) in _backlogs)
+                if (left.Contains(Shard.Of(uid)))
+                    _backlogs.TryRemove(uid, out _);
+            var ending = new List<Task>();
+            foreach (var (uid, lane) in _lanes)
+            {
+                if (!left.Contains(lane.Shard))
+                    continue;
+                if (reason != LeaveReason.Shutdown)
+                    _lanes.TryRemove(uid, out _);
+                var ended = EndAsync(lane);
+                _ending[uid] = (lane, ended);
+                ending.Add(ended);
+            }
+            return Task.WhenAll(ending);
+        }
+
+        async Task EndAsync(Lane lane)
+        {
+            // Not under the lock, in which the lane may have much to put away.
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            try
+            {
+                await lane.LeaveAsync(save: reason != LeaveReason.Lost);
+            }
+            catch (Exception e)
+            {
+                context.Logger.LoopFault($"Leaving {lane.Subscription.Name}", e);
+            }
+            lock (_gate)
+            {
+                if (_ending.TryGetValue(lane.Subscription.Uid, out var current) && current.Lane == lane)
+                    _ending.Remove(lane.Subscription.Uid);
+                if (reason != LeaveReason.Shutdown)
+                    lane.Dispose();
+                // Gained again meanwhile.
+                if (_known.TryGetValue(lane.Subscription.Uid, out var known) && !_lanes.ContainsKey(lane.Subscription.Uid))
+                    StartLane(known);
+            }
+        }
+    }
+
+    /// <summary>Breaks off everything that is under way; it stays pending.</summary>
+    public void Cancel()
+    {
+        foreach (var lane in _lanes.Values)
+            lane.Cancel();
+        lock (_gate)
+            foreach (var (lane, _) in _ending.Values)
+                lane.Cancel();
+    }
+
+    /// <summary>Another process has stored deliveries.</summary>
+    public void Hinted(Hint hint)
+    {
+        if (_lanes.TryGetValue(hint.SubscriptionUid, out var lane))
+            lane.Hint(hint.Count);
+    }
+
+    /// <summary>What the store has due in the shards that this process owns. Cancels what is due for nobody.</summary>
+    public void Polled(ImmutableArray<DueSubscription> due, Func<string, bool> serves)
+    {
+        var strangers = new Dictionary<string, DateTimeOffset>();
+        var now = context.Time.GetUtcNow();
+        foreach (var (uid, name) in due)
+        {
+            if (_lanes.TryGetValue(uid, out var lane))
+                lane.Poll();
+            else if (!_known.ContainsKey(uid) && serves(name.Namespace))
+            {
+                var since = _strangers.GetValueOrDefault(uid, now);
+                strangers[uid] = since;
+                if (now - since < StrangerAge)
+                    continue;
+                strangers.Remove(uid);
+                InBackground(Lane.CancelPendingAsync(context, uid, name, _stop.Token), "Cancelling deliveries of a deleted subscription");
+            }
+        }
+        _strangers = strangers;
+    }
+
+    /// <summary>How many deliveries are pending, by the store's own count.</summary>
+    public void Counted(IReadOnlyDictionary<string, int> pending)
+    {
+        foreach (var (uid, count) in pending)
+            if (_lanes.TryGetValue(uid, out var lane))
+                lane.Recount(count);
+    }
+
+    /// <summary>What is known of one subscription's deliveries; null if there is no such subscription, or another process delivers for it.</summary>
     public async Task<DeliverySnapshot?> SnapshotAsync(string uid, CancellationToken cancellation) =>
         _lanes.TryGetValue(uid, out var lane) ? await lane.SnapshotAsync(cancellation) : null;
 
@@ -113,7 +294,10 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
     /// </summary>
     public async Task StopAsync(TimeSpan grace)
     {
-        var idle = Task.WhenAll(_lanes.Values.Select(lane => lane.StopAsync()));
+        Task[] ending;
+        lock (_gate)
+            ending = [.. _ending.Values.Select(e => e.Ended)];
+        var idle = Task.WhenAll(_lanes.Values.Select(lane => lane.StopAsync()).Concat(ending));
         using var limit = new CancellationTokenSource(grace, context.Time);
         try
         {
@@ -121,8 +305,7 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            foreach (var lane in _lanes.Values)
-                lane.Cancel();
+            Cancel();
             await idle;
         }
         await _stop.CancelAsync();
@@ -136,6 +319,18 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
             lane.Dispose();
         context.Dispose();
         _stop.Dispose();
+    }
+
+    /// <summary>If its shard is owned, and once nothing is under way that an earlier lane of it has sent. Called under the lock.</summary>
+    private void StartLane(Known known)
+    {
+        var subscription = known.Subscription;
+        if (_claims[known.Shard] is not { } claim || _ending.ContainsKey(subscription.Uid) || _stop.IsCancellationRequested)
+            return;
+        _backlogs.TryRemove(subscription.Uid, out var backlog);
+        var lane = new Lane(context, subscription, backlog, known.Shard, claim);
+        _lanes[subscription.Uid] = lane;
+        lane.Update(subscription);
     }
 
     private async Task ObserveAsync(CancellationToken cancellation)
@@ -173,4 +368,6 @@ internal sealed class Dispatcher(LaneContext context) : IAsyncDisposable
             }
         }
     }
+
+    private sealed record Known(Subscription Subscription, int Shard);
 }

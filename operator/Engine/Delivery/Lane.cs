@@ -26,6 +26,7 @@ internal sealed class Lane : IDisposable
     private readonly LaneContext _context;
     private readonly SubscriptionSeries _series;
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _lost = new();
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private readonly Window _window;
@@ -55,17 +56,24 @@ internal sealed class Lane : IDisposable
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
     private bool _stopping;
 
-    public Lane(LaneContext context, Subscription subscription, Backlog? backlog)
+    /// <summary>Under which what this lane sends is settled; 0 where no other process has the store too.</summary>
+    private readonly long _claim;
+
+    public Lane(LaneContext context, Subscription subscription, Backlog? backlog, int shard, long claim)
     {
+        Shard = shard;
+        _claim = claim;
         _context = context;
         _subscription = subscription;
         _series = new SubscriptionSeries(context.Instruments, subscription.Name.Namespace, subscription.Name.Name);
         _health = new ReceiverHealth(backlog?.State ?? SubscriptionState.Healthy, context.Time.GetUtcNow());
-        _keeper = new StateKeeper(context, subscription.Uid, _stop.Token);
+        _keeper = new StateKeeper(context, subscription.Uid, _lost.Token);
         _reporter = new OutcomeReporter(context, _series);
         _window = new Window(context.Budget);
         _closed = new CircuitSnapshot(CircuitPosition.Closed, context.Time.GetUtcNow(), null);
         _bucket = NewBucket();
+        if (backlog?.State.Circuit is { } broken)
+            _breaker = NewBreaker(broken);
         if (backlog is not { Pending: > 0 })
             return;
         _pending = backlog.Pending;
@@ -73,6 +81,8 @@ internal sealed class Lane : IDisposable
         _window.Expect(backlog.NextDueTime);
         context.AddPending(_pending);
     }
+
+    public int Shard { get; }
 
     public Subscription Subscription => Volatile.Read(ref _subscription);
 
@@ -99,7 +109,7 @@ internal sealed class Lane : IDisposable
             if (_health.Enable(subscription.Generation))
             {
                 _context.Logger.Enabled(subscription.Name);
-                _keeper.Save(_health.State);
+                Save();
             }
         }
         Pump();
@@ -131,6 +141,42 @@ internal sealed class Lane : IDisposable
             _window.LookAgain();
         }
         Pump();
+    }
+
+    /// <summary>Another process has stored so many deliveries.</summary>
+    public void Hint(int count)
+    {
+        lock (_gate)
+        {
+            if (_stopping)
+                return;
+            if (_pending == 0)
+                _oldestPending = null;
+            AddPending(count);
+            _window.LookAgain();
+        }
+        Pump();
+    }
+
+    /// <summary>The store has deliveries due, perhaps some that this lane was not told of.</summary>
+    public void Poll()
+    {
+        lock (_gate)
+            _window.LookAgain();
+        Pump();
+    }
+
+    /// <summary>So many are pending by the store's own count; taken over while nothing is under way, which would make it ambiguous.</summary>
+    public void Recount(int pending)
+    {
+        lock (_gate)
+        {
+            if (_stopping || _underWay + _settling > 0 || pending == _pending)
+                return;
+            AddPending(pending - _pending);
+            _oldestPending = null;
+            _snapshot = null;
+        }
     }
 
     /// <summary>The time that was asked for has come.</summary>
@@ -228,8 +274,26 @@ internal sealed class Lane : IDisposable
         return _idle.Task;
     }
 
+    /// <summary>Another process goes on: completes once nothing is under way and, unless nothing must be saved any more, all is saved.</summary>
+    public async Task LeaveAsync(bool save)
+    {
+        if (!save)
+            await _lost.CancelAsync();
+        await StopAsync();
+        if (save && _health.HasSeen)
+            Save();
+        await _keeper.FlushAsync();
+        lock (_gate)
+            _context.AddPending(-_pending);
+        _series.Remove();
+    }
+
     /// <summary>Breaks off what is under way; it stays pending and costs no attempt.</summary>
-    public void Cancel() => _stop.Cancel();
+    public void Cancel()
+    {
+        _stop.Cancel();
+        _lost.Cancel();
+    }
 
     /// <summary>For a deleted subscription: its series go at once, and what it has pending ends in the store.</summary>
     public async Task RemoveAsync(CancellationToken cancellation)
@@ -256,11 +320,15 @@ internal sealed class Lane : IDisposable
         context.Logger.LaneRemoved(name, cancelled);
     }
 
-    public void Dispose() => _stop.Dispose();
+    public void Dispose()
+    {
+        _stop.Dispose();
+        _lost.Dispose();
+    }
 
     private static int WindowSize(int concurrency) => Math.Max(SmallestWindow, 4 * concurrency);
 
-    private CircuitBreaker NewBreaker()
+    private CircuitBreaker NewBreaker(BrokenCircuit? inherited = null)
     {
         var name = _subscription.Name;
         return new CircuitBreaker(
@@ -271,7 +339,10 @@ internal sealed class Lane : IDisposable
                     _context.Logger.CircuitOpened(name, snapshot.NextProbeTime);
                 else if (snapshot.Position == CircuitPosition.Closed)
                     _context.Logger.CircuitClosed(name);
-            });
+                if (_claim != 0 && snapshot.Position != CircuitPosition.HalfOpen)
+                    Save();
+            },
+            inherited);
     }
 
     private TokenBucket? NewBucket() =>
@@ -357,7 +428,7 @@ internal sealed class Lane : IDisposable
             if (read is null)
                 _window.FailRead(_context.Time.GetUtcNow() + ReadRetry);
             else
-                _window.EndRead(read);
+                _window.EndRead(read, _context.Time.GetUtcNow());
             if (_stopping)
                 _window.Drop();
         }
@@ -375,7 +446,10 @@ internal sealed class Lane : IDisposable
             if (outcome.Verdict.Kind == VerdictKind.Delivered)
                 FreeSlot();
             if (outcome.Settlement is { } settlement)
+            {
+                settlement = settlement with { Claim = _claim };
                 applied = await _context.PersistAsync(token => _context.Store.SettleAsync(settlement, token), _stop.Token);
+            }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
@@ -438,7 +512,20 @@ internal sealed class Lane : IDisposable
             return;
         if (!wasDisabled && _health.State.Disabled is { } disabled)
             _context.Logger.Disabled(subscription.Name, disabled.Reason, disabled.Message);
-        _keeper.Save(_health.State);
+        Save();
+    }
+
+    /// <summary>Where other processes may go on, with all that they need for that.</summary>
+    private void Save()
+    {
+        if (_lost.IsCancellationRequested)
+            return;
+        _keeper.Save(_claim == 0 ? _health.State : _health.State with
+        {
+            Circuit = _breaker?.Snapshot is { Position: not CircuitPosition.Closed } circuit
+                ? new BrokenCircuit(circuit.Since, circuit.NextProbeTime ?? circuit.Since, circuit.FailedProbes) : null,
+            Counters = _health.Counters,
+        });
     }
 
     private void AddPending(long change)

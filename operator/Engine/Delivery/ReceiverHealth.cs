@@ -9,15 +9,21 @@ namespace WebhookOperator.Engine.Delivery;
 /// </summary>
 internal sealed class ReceiverHealth(SubscriptionState saved, DateTimeOffset since)
 {
+    private readonly DeliveryCounters? _handedOver = saved.Counters;
     private RollingHour? _hour;
 
     /// <summary>What must be saved whenever <see cref="Record"/> or <see cref="Enable"/> says that it changed.</summary>
-    public SubscriptionState State { get; private set; } = saved;
+    public SubscriptionState State { get; private set; } = saved with { Circuit = null, Counters = null };
 
-    public DateTimeOffset Since => since;
-    public long Delivered { get; private set; }
-    public long FailedAttempts { get; private set; }
-    public long DeadLettered { get; private set; }
+    public DateTimeOffset Since { get; } = saved.Counters?.Since ?? since;
+    public long Delivered { get; private set; } = saved.Counters?.Delivered ?? 0;
+    public long FailedAttempts { get; private set; } = saved.Counters?.FailedAttempts ?? 0;
+    public long DeadLettered { get; private set; } = saved.Counters?.DeadLettered ?? 0;
+
+    public DeliveryCounters Counters => new(Since, Delivered, FailedAttempts, DeadLettered);
+
+    /// <summary>There is something to tell who goes on.</summary>
+    public bool HasSeen => Counters with { Since = default } != (_handedOver ?? new DeliveryCounters(default, 0, 0, 0)) with { Since = default };
     public DateTimeOffset? LastSuccessTime { get; private set; }
 
     /// <summary>The last attempt, and the event that it was for.</summary>

@@ -9,6 +9,7 @@ internal sealed class StateKeeper(LaneContext context, string uid, CancellationT
     private readonly Lock _gate = new();
     private SubscriptionState? _wanted;
     private bool _saving;
+    private Task _run = Task.CompletedTask;
 
     /// <summary>Returns at once. Repeats a write that fails until the lane stops.</summary>
     public void Save(SubscriptionState state)
@@ -19,8 +20,15 @@ internal sealed class StateKeeper(LaneContext context, string uid, CancellationT
             if (_saving)
                 return;
             _saving = true;
+            _run = SaveAsync();
         }
-        _ = SaveAsync();
+    }
+
+    /// <summary>Completes once what was to be saved is saved, or never will be.</summary>
+    public Task FlushAsync()
+    {
+        lock (_gate)
+            return _run;
     }
 
     private async Task SaveAsync()

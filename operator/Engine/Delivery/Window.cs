@@ -25,6 +25,9 @@ internal sealed class Window(WindowBudget budget)
     private DateTimeOffset? _nextDue;
     private DateTimeOffset _readNotBefore = DateTimeOffset.MinValue;
 
+    /// <summary>What was accepted before may have been read, sent and settled since, and be offered only then.</summary>
+    private DateTimeOffset _readUntil = DateTimeOffset.MinValue;
+
     /// <summary>How many wait to be started.</summary>
     public int Ready => _ready.Count;
 
@@ -39,7 +42,7 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>Takes on a delivery that was just stored, where there is room and nothing older waits in the store.</summary>
     public void Offer(PendingDelivery delivery, int capacity)
     {
-        if (_more || _ready.Count >= capacity || !TryTakeBudget(delivery.Event.Event.Body.Length))
+        if (_more || delivery.StartedTime <= _readUntil || _ready.Count >= capacity || !TryTakeBudget(delivery.Event.Event.Body.Length))
         {
             _more = true;
             return;
@@ -93,8 +96,9 @@ internal sealed class Window(WindowBudget budget)
         _nextDue = null;
     }
 
-    public void EndRead(DueDeliveries read)
+    public void EndRead(DueDeliveries read, DateTimeOffset now)
     {
+        _readUntil = now;
         foreach (var delivery in read.Deliveries)
         {
             if (_settledDuringRead.Contains(delivery.Id) || !_held.Add(delivery.Id))

@@ -116,6 +116,9 @@ internal sealed record Settlement
 
     public required long Version { get; init; }
 
+    /// <summary>The membership under which the attempt was made (<see cref="IShardSession.Claim"/>); 0 where one process has the store to itself.</summary>
+    public long Claim { get; init; }
+
     public required DeliveryState State { get; init; }
 
     /// <summary>For <see cref="DeliveryState.Pending"/>: when to try again.</summary>
@@ -139,7 +142,21 @@ internal sealed record SubscriptionState
     public DateTimeOffset? FailingSince { get; init; }
 
     public DisabledState? Disabled { get; init; }
+
+    /// <summary>Set while the circuit is not closed. Kept by stores for several processes, for the one that goes on.</summary>
+    public BrokenCircuit? Circuit { get; init; }
+
+    /// <summary>Kept by stores for several processes; null until a subscription was handed over.</summary>
+    public DeliveryCounters? Counters { get; init; }
 }
+
+/// <param name="Since">The circuit is open since then.</param>
+/// <param name="NextProbeTime">When one request may go through.</param>
+/// <param name="FailedProbes">How many have failed in a row; each doubles the next break.</param>
+internal sealed record BrokenCircuit(DateTimeOffset Since, DateTimeOffset NextProbeTime, int FailedProbes);
+
+/// <param name="Since">The others count from here.</param>
+internal sealed record DeliveryCounters(DateTimeOffset Since, long Delivered, long FailedAttempts, long DeadLettered);
 
 /// <param name="Reason">A CamelCase word for the condition: Gone or FailingTooLong.</param>
 /// <param name="Message">A sentence for people.</param>

@@ -9,7 +9,7 @@ namespace WebhookOperator.Engine.Store.Postgres;
 /// and upkeep through a few sessions of their own. Accepted times are kept to the millisecond, in the ids; where the clock
 /// went back, an event counts as accepted just after the one before it.
 /// </summary>
-internal sealed class PostgresStore : IDeliveryStore
+internal sealed class PostgresStore : ISharedStore
 {
     private const int Readers = 4;
 
@@ -17,6 +17,7 @@ internal sealed class PostgresStore : IDeliveryStore
     private readonly GroupCommitter _committer;
     private readonly SessionPool _sessions;
     private readonly Sweeper _sweeper;
+    private readonly HintChannel _hints;
 
     private PostgresStore(StoreParts parts, SessionPool sessions, Instruments instruments, TimeProvider time, ILogger logger)
     {
@@ -24,6 +25,8 @@ internal sealed class PostgresStore : IDeliveryStore
         _sessions = sessions;
         _committer = new GroupCommitter(parts, instruments, time, logger);
         _sweeper = new Sweeper(parts.Partitions, time, logger);
+        _hints = new HintChannel(parts.Server, sessions, time);
+        _hints.Start();
     }
 
     public string? Fault => _committer.Fault;
@@ -87,7 +90,25 @@ internal sealed class PostgresStore : IDeliveryStore
         _committer.RunAsync(new SettleOperation(settlement, _committer.HasFailed(settlement), cancellation));
 
     public Task<ImmutableArray<Backlog>> ReadBacklogsAsync(CancellationToken cancellation) =>
-        _sessions.RunAsync((session, token) => StoreReader.ReadBacklogsAsync(session, Enumerable.Range(0, Shard.Count), token), cancellation);
+        ReadBacklogsAsync([.. Enumerable.Range(0, Shard.Count)], cancellation);
+
+    public Task<ImmutableArray<Backlog>> ReadBacklogsAsync(IReadOnlyCollection<int> shards, CancellationToken cancellation) =>
+        _sessions.RunAsync((session, token) => StoreReader.ReadBacklogsAsync(session, shards, token), cancellation);
+
+    public Task<ImmutableArray<DueSubscription>> FindDueAsync(
+        IReadOnlyCollection<int> shards, DateTimeOffset now, CancellationToken cancellation) =>
+        _sessions.RunAsync((session, token) => StoreReader.FindDueAsync(session, shards, now, token), cancellation);
+
+    public Task<IReadOnlyDictionary<string, int>> CountPendingAsync(
+        IReadOnlyCollection<string> subscriptionUids, int limit, CancellationToken cancellation) =>
+        _sessions.RunAsync((session, token) => StoreReader.CountPendingAsync(session, subscriptionUids, limit, token), cancellation);
+
+    public async Task<IShardSession> JoinAsync(IReadOnlySet<long> earlier, CancellationToken cancellation) =>
+        await ShardSession.JoinAsync(_server, earlier, cancellation);
+
+    public void Tell(Hint hint) => _hints.Tell(hint);
+
+    public Task ListenAsync(Action<Hint> heard, Action deaf, CancellationToken cancellation) => _hints.ListenAsync(heard, deaf, cancellation);
 
     public Task<DateTimeOffset?> ReadOldestPendingAsync(string subscriptionUid, CancellationToken cancellation) =>
         _sessions.RunAsync((session, token) => StoreReader.ReadOldestPendingAsync(session, subscriptionUid, token), cancellation);
@@ -141,6 +162,7 @@ internal sealed class PostgresStore : IDeliveryStore
 
     public async ValueTask DisposeAsync()
     {
+        await _hints.DisposeAsync();
         await _committer.DisposeAsync();
         await _sessions.DisposeAsync();
         _server.Dispose();

@@ -58,7 +58,14 @@ internal static class Schema
           disabled_reason text,
           disabled_message text,
           disabled_generation bigint,
-          disabled_time bigint
+          disabled_time bigint,
+          circuit_since bigint,
+          circuit_probe bigint,
+          circuit_failures int,
+          counted_since bigint,
+          delivered bigint,
+          failed_attempts bigint,
+          dead_lettered bigint
         ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.1);
         CREATE INDEX subscription_shard ON subscription (shard);
 
@@ -117,6 +124,19 @@ internal static class Schema
           response bytea,
           PRIMARY KEY (delivery, number)
         ) PARTITION BY RANGE (delivery);
+
+        -- Replicas that are alive hold an advisory lock on their id, and one on each shard that they deliver for. A settlement
+        -- counts only while its member has a row here: who takes over from a dead member deletes that.
+        CREATE TABLE member (
+          id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+          joined timestamptz NOT NULL DEFAULT now(),
+          pending bigint NOT NULL DEFAULT 0
+        ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 100);
+        CREATE TABLE shard (
+          id int PRIMARY KEY,
+          owner int                     -- the last member that took it, unless it has released it
+        ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 500);
+        INSERT INTO shard SELECT generate_series(0, 255);
 
         -- In the ids of what a process writes, so that no two processes draw the same.
         CREATE SEQUENCE writer MINVALUE 0 MAXVALUE 1023 CYCLE;
@@ -191,4 +211,16 @@ internal static class AdvisoryLocks
     public const int Migration = 0;
     public const int Partitions = 1;
     public const int Sweep = 2;
+
+    /// <summary>With a member's id: held for as long as it is alive.</summary>
+    public const int Member = Store + 1;
+
+    /// <summary>With a shard: held by its owner.</summary>
+    public const int Shard = Store + 2;
+
+    /// <summary>With a member's id: shared by its settlements until they are committed, alone by who ends its claim.</summary>
+    public const int Claim = Store + 3;
+
+    /// <summary>As SQL writes it.</summary>
+    public const string ClaimText = "1464356691";
 }

@@ -34,10 +34,22 @@ internal static class StoreReader
 
     public const string BacklogsSql = """
         SELECT s.uid, s.namespace, s.name, p.pending, p.oldest, p.due,
-          s.failing_since, s.disabled_reason, s.disabled_message, s.disabled_generation, s.disabled_time
+          s.failing_since, s.disabled_reason, s.disabled_message, s.disabled_generation, s.disabled_time,
+          s.circuit_since, s.circuit_probe, s.circuit_failures, s.counted_since, s.delivered, s.failed_attempts, s.dead_lettered
         FROM subscription s, LATERAL (
           SELECT count(*)::int AS pending, min(event) AS oldest, min(due) AS due FROM pending WHERE subscription = s.key) p
-        WHERE s.shard = ANY ($1) AND (p.pending > 0 OR s.failing_since IS NOT NULL OR s.disabled_reason IS NOT NULL)
+        WHERE s.shard = ANY ($1) AND (p.pending > 0 OR s.failing_since IS NOT NULL OR s.disabled_reason IS NOT NULL
+          OR s.circuit_since IS NOT NULL OR s.counted_since IS NOT NULL)
+        """;
+
+    public const string FindDueSql = """
+        SELECT s.uid, s.namespace, s.name FROM subscription s
+        WHERE s.shard = ANY ($1) AND (SELECT p.id FROM pending p WHERE p.subscription = s.key AND p.due <= $2 LIMIT 1) IS NOT NULL
+        """;
+
+    public const string CountPendingSql = """
+        SELECT s.uid, (SELECT count(*) FROM (SELECT p.id FROM pending p WHERE p.subscription = s.key LIMIT $2 + 1) c)::int
+        FROM subscription s WHERE s.uid = ANY ($1)
         """;
 
     public static async Task<DueDeliveries> ReadDueAsync(
@@ -98,7 +110,7 @@ internal static class StoreReader
     {
         await using var command = new NpgsqlCommand(BacklogsSql, session)
         {
-            Parameters = { new NpgsqlParameter<short[]> { TypedValue = [.. shards.Select(s => (short)s)] } },
+            Parameters = { Shards(shards) },
             // With millions pending, counting them takes a while.
             CommandTimeout = 0,
         };
@@ -112,9 +124,42 @@ internal static class StoreReader
             backlogs.Add(new Backlog(
                 rows.GetString(0), new NamespacedName(NullableText(rows, 1) ?? "", NullableText(rows, 2) ?? ""), rows.GetInt32(3),
                 rows.IsDBNull(4) ? null : TimeOrderedId.TimeOf(rows.GetInt64(4)), NullableTime(rows, 5),
-                new SubscriptionState { FailingSince = NullableTime(rows, 6), Disabled = disabled }));
+                new SubscriptionState
+                {
+                    FailingSince = NullableTime(rows, 6),
+                    Disabled = disabled,
+                    Circuit = rows.IsDBNull(11) ? null : new BrokenCircuit(Time(rows.GetInt64(11)), Time(rows.GetInt64(12)), rows.GetInt32(13)),
+                    Counters = rows.IsDBNull(14) ? null
+                        : new DeliveryCounters(Time(rows.GetInt64(14)), rows.GetInt64(15), rows.GetInt64(16), rows.GetInt64(17)),
+                }));
         }
         return backlogs.DrainToImmutable();
+    }
+
+    public static async Task<ImmutableArray<DueSubscription>> FindDueAsync(
+        NpgsqlConnection session, IEnumerable<int> shards, DateTimeOffset now, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand(FindDueSql, session) { Parameters = { Shards(shards), Number(now.ToUnixTimeMilliseconds()) } };
+        await using var rows = await command.ExecuteReaderAsync(cancellation);
+        var found = ImmutableArray.CreateBuilder<DueSubscription>();
+        while (await rows.ReadAsync(cancellation))
+            found.Add(new DueSubscription(rows.GetString(0), new NamespacedName(NullableText(rows, 1) ?? "", NullableText(rows, 2) ?? "")));
+        return found.DrainToImmutable();
+    }
+
+    public static async Task<IReadOnlyDictionary<string, int>> CountPendingAsync(
+        NpgsqlConnection session, IReadOnlyCollection<string> uids, int limit, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand(CountPendingSql, session)
+        {
+            Parameters = { new NpgsqlParameter<string[]> { TypedValue = [.. uids] }, Number(limit) },
+        };
+        await using var rows = await command.ExecuteReaderAsync(cancellation);
+        var counts = new Dictionary<string, int>(StringComparer.Ordinal);
+        while (await rows.ReadAsync(cancellation))
+            if (rows.GetInt32(1) is var count && count <= limit)
+                counts[rows.GetString(0)] = count;
+        return counts;
     }
 
     public static NpgsqlParameter Text(string value) => new NpgsqlParameter<string> { TypedValue = value };
@@ -122,6 +167,8 @@ internal static class StoreReader
     public static NpgsqlParameter Number(long value) => new NpgsqlParameter<long> { TypedValue = value };
 
     public static NpgsqlParameter Numbers(long[] values) => new NpgsqlParameter<long[]> { TypedValue = values };
+
+    private static NpgsqlParameter<short[]> Shards(IEnumerable<int> shards) => new() { TypedValue = [.. shards.Select(s => (short)s)] };
 
     public static DateTimeOffset Time(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds);
 

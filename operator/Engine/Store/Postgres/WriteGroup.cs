@@ -34,9 +34,10 @@ internal sealed class WriteGroup
     public const string EndSql = """
         WITH gone AS (
           DELETE FROM pending p
-          USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-            AS s (id, version, state, number, step, ended, time, duration, status, error, message, response)
+          USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            AS s (id, version, claim, state, number, step, ended, time, duration, status, error, message, response)
           WHERE p.id = s.id AND p.version = s.version
+            AND (s.claim = 0 OR (SELECT m.id FROM member m WHERE m.id = s.claim) IS NOT NULL)
           RETURNING p.id, p.event, p.subscription, p.version + 1, p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0), s.step,
             p.started, s.ended, p.size, s.state, s.time, s.duration, CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
             coalesce(s.error, p.last_error), s.message, s.response
@@ -51,9 +52,10 @@ internal sealed class WriteGroup
           UPDATE pending p SET version = p.version + 1, attempts = p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0),
             step = s.step, due = s.due, last_status = CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
             last_error = coalesce(s.error, p.last_error)
-          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-            AS s (id, version, number, step, due, time, duration, status, error, message, response)
+          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            AS s (id, version, claim, number, step, due, time, duration, status, error, message, response)
           WHERE p.id = s.id AND p.version = s.version
+            AND (s.claim = 0 OR (SELECT m.id FROM member m WHERE m.id = s.claim) IS NOT NULL)
           RETURNING p.id, s.number, s.time, s.duration, s.status, s.error, s.message, s.response
         ), told AS (
           INSERT INTO attempt (delivery, number, time, duration, status, error, message, response)
@@ -61,6 +63,9 @@ internal sealed class WriteGroup
         )
         SELECT id FROM kept
         """;
+
+    /// <summary>Before the settlements, so that they see who has ended a claim meanwhile, and who ends one sees them.</summary>
+    public const string ClaimSql = $"SELECT count(pg_advisory_xact_lock_shared({AdvisoryLocks.ClaimText}, c.id)) FROM unnest($1) AS c (id)";
 
     /// <summary>Settled already, by this very settlement: its commit had come through, and only the answer had not.</summary>
     public const string FindSettledSql = """
@@ -72,11 +77,15 @@ internal sealed class WriteGroup
         """;
 
     public const string SaveStateSql = """
-        INSERT INTO subscription (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time)
-        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO subscription AS s (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time,
+          circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered)
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         ON CONFLICT (uid) DO UPDATE SET failing_since = excluded.failing_since,
           disabled_reason = excluded.disabled_reason, disabled_message = excluded.disabled_message,
-          disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time
+          disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time,
+          circuit_since = excluded.circuit_since, circuit_probe = excluded.circuit_probe, circuit_failures = excluded.circuit_failures,
+          counted_since = excluded.counted_since, delivered = excluded.delivered, failed_attempts = excluded.failed_attempts,
+          dead_lettered = excluded.dead_lettered
         """;
 
     private readonly List<WriteOperation> _operations = [];
@@ -132,6 +141,8 @@ internal sealed class WriteGroup
         var settled = new HashSet<long>();
         await using (var batch = new NpgsqlBatch(session))
         {
+            if (ClaimCommand() is { } claims)
+                batch.BatchCommands.Add(claims);
             if (_ends.Count > 0)
                 batch.BatchCommands.Add(EndCommand());
             if (_retries.Count > 0)
@@ -147,7 +158,7 @@ internal sealed class WriteGroup
             {
                 if (command.CommandText is SaveStateSql || rows.FieldCount == 0)
                     continue;
-                var found = command.CommandText is EnqueueSql ? fresh : settled;
+                var found = command.CommandText is EnqueueSql ? fresh : command.CommandText is ClaimSql ? [] : settled;
                 while (await rows.ReadAsync(cancellation))
                     found.Add(rows.GetInt64(0));
                 await rows.NextResultAsync(cancellation);
@@ -194,6 +205,13 @@ internal sealed class WriteGroup
         };
     }
 
+    /// <summary>Null where no settlement has a claim.</summary>
+    private NpgsqlBatchCommand? ClaimCommand()
+    {
+        var claims = _ends.Concat(_retries).Select(s => (int)s.Settlement.Claim).Where(c => c != 0).Distinct().Order().ToArray();
+        return claims.Length == 0 ? null : new NpgsqlBatchCommand(ClaimSql) { Parameters = { Column.Of(claims, c => c) } };
+    }
+
     private NpgsqlBatchCommand EndCommand()
     {
         var s = _ends.ConvertAll(operation => operation.Settlement);
@@ -201,7 +219,8 @@ internal sealed class WriteGroup
         {
             Parameters =
             {
-                Column.Of(s, s => s.Id.Value), Column.Of(s, s => (int)s.Version), Column.Of(s, s => (short)s.State),
+                Column.Of(s, s => s.Id.Value), Column.Of(s, s => (int)s.Version), Column.Of(s, s => (int)s.Claim),
+                Column.Of(s, s => (short)s.State),
                 Column.Of(s, s => s.Attempt?.Number), Column.Of(s, s => s.Step), Column.Of(s, s => s.Time.ToUnixTimeMilliseconds()),
                 Column.Of(s, TimeOf), Column.Of(s, DurationOf), Column.Of(s, s => (short?)s.Attempt?.StatusCode), Column.Of(s, ErrorOf),
                 Column.Of(s, s => s.Attempt?.Message), Column.Of(s, ResponseOf),
@@ -216,7 +235,8 @@ internal sealed class WriteGroup
         {
             Parameters =
             {
-                Column.Of(s, s => s.Id.Value), Column.Of(s, s => (int)s.Version), Column.Of(s, s => s.Attempt?.Number),
+                Column.Of(s, s => s.Id.Value), Column.Of(s, s => (int)s.Version), Column.Of(s, s => (int)s.Claim),
+                Column.Of(s, s => s.Attempt?.Number),
                 Column.Of(s, s => s.Step), Column.Of(s, s => s.DueTime.ToUnixTimeMilliseconds()), Column.Of(s, TimeOf), Column.Of(s, DurationOf),
                 Column.Of(s, s => (short?)s.Attempt?.StatusCode), Column.Of(s, ErrorOf), Column.Of(s, s => s.Attempt?.Message),
                 Column.Of(s, ResponseOf),
@@ -236,6 +256,10 @@ internal sealed class WriteGroup
                 Column.Of(s, s => s.State.FailingSince?.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Disabled?.Reason),
                 Column.Of(s, s => s.State.Disabled?.Message), Column.Of(s, s => s.State.Disabled?.Generation),
                 Column.Of(s, s => s.State.Disabled?.Time.ToUnixTimeMilliseconds()),
+                Column.Of(s, s => s.State.Circuit?.Since.ToUnixTimeMilliseconds()),
+                Column.Of(s, s => s.State.Circuit?.NextProbeTime.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Circuit?.FailedProbes),
+                Column.Of(s, s => s.State.Counters?.Since.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Counters?.Delivered),
+                Column.Of(s, s => s.State.Counters?.FailedAttempts), Column.Of(s, s => s.State.Counters?.DeadLettered),
             },
         };
     }

@@ -6,7 +6,7 @@ namespace WebhookOperator.Tests.Engine.Store.Postgres;
 /// <summary>How PostgreSQL would run each statement, by its own planner with its own defaults.</summary>
 public sealed class PlanTests : IAsyncLifetime
 {
-    private const string Settlements = "bigint[],int[],smallint[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]";
+    private const string Settlements = "bigint[],int[],int[],smallint[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]";
 
     private readonly PostgresHost _host = new();
     private NpgsqlConnection _connection = null!;
@@ -17,10 +17,12 @@ public sealed class PlanTests : IAsyncLifetime
             "bigint[],uuid[],int[],text[],text[],text[],text[],smallint[],bytea[],int[],int[],boolean[],bytea[],bigint[],bigint[],int[],bigint[],int[]" },
         { "find keys", WriteGroup.FindKeysSql, "uuid[]" },
         { "end", WriteGroup.EndSql, Settlements },
-        { "retry", WriteGroup.RetrySql, "bigint[],int[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]" },
+        { "retry", WriteGroup.RetrySql, "bigint[],int[],int[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]" },
         { "find settled", WriteGroup.FindSettledSql, "bigint[],int[],smallint[],int[],bigint[],bigint[]" },
         { "due", StoreReader.DueSql, "text,bigint,bigint[],bigint,bigint" },
         { "next due", StoreReader.NextDueSql, "text,bigint,bigint[]" },
+        { "find due", StoreReader.FindDueSql, "smallint[],bigint" },
+        { "count pending", StoreReader.CountPendingSql, "text[],bigint" },
         { "oldest", StoreReader.OldestPendingSql, "text" },
         { "log", LogReader.AllSql, "text,bigint,bigint,bigint" },
         { "log of pending", LogReader.PendingSql, "text,bigint,bigint,bigint" },
@@ -86,7 +88,9 @@ public sealed class PlanTests : IAsyncLifetime
                     plan.Add(rows.GetString(0));
             }
             Assert.True(
-                !plan.Any(line => line.Contains("Seq Scan on", StringComparison.Ordinal)), $"{name}:\n{string.Join('\n', plan)}");
+                // The members are a handful.
+                !plan.Any(line => line.Contains("Seq Scan on", StringComparison.Ordinal) && !line.Contains("Seq Scan on member", StringComparison.Ordinal)),
+                $"{name}:\n{string.Join('\n', plan)}");
             await ExecuteAsync("DEALLOCATE planned");
         }
     }

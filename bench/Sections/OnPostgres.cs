@@ -1,0 +1,141 @@
+using System.Diagnostics;
+using WebhookOperator.Bench.Publishing;
+using WebhookOperator.Tests.Testing;
+
+namespace WebhookOperator.Bench.Sections;
+
+/// <summary>PostgreSQL as the store, on this machine with everything else: what one replica carries, and what three survive.</summary>
+internal static class OnPostgres
+{
+    private const double WantedSingle = 0.20;
+    private const double WantedBatch = 0.30;
+    private const double WantedStatements = 0.1;
+    private const double WantedDuplicates = 0.01;
+    private const double WantedTakeover = 5;
+    private const int Restarts = 5;
+    private static readonly TimeSpan BetweenDeaths = TimeSpan.FromSeconds(10);
+
+    private static readonly (EventMode Mode, string Name, double Wanted)[] Modes =
+    [
+        (EventMode.Binary, "single events", WantedSingle), (EventMode.Batch, $"batches of {Publisher.BatchSize}", WantedBatch),
+    ];
+
+    public static async Task<IReadOnlyList<Figure>> RunAsync(Workbench bench, CancellationToken cancellation)
+    {
+        await using var server = await PostgresServer.StartAsync(
+            "shared_preload_libraries=pg_stat_statements", "shared_buffers=256MB", "max_wal_size=4GB");
+        await server.ExecuteAsync("postgres", "CREATE EXTENSION pg_stat_statements");
+        return [.. await OneReplicaAsync(bench, server, cancellation), .. await ThreeReplicasAsync(bench, server, cancellation)];
+    }
+
+    private static async Task<List<Figure>> OneReplicaAsync(Workbench bench, PostgresServer server, CancellationToken cancellation)
+    {
+        var database = await server.CreateDatabaseAsync();
+        await using var path = await EndToEnd.StartAsync(bench, server.ConnectionString(database), cancellation);
+        var bare = new BareLoop(bench.Http, path.Receiver.Hook);
+        var bareTime = bench.Seconds(2, 1);
+        var limits = new List<double>();
+        var figures = new List<Figure>();
+        foreach (var (mode, name, wanted) in Modes)
+        {
+            var estimate = await path.WarmUpAsync(mode, cancellation);
+            var rounds = new List<EndToEndRound>();
+            var statements = new List<double>();
+            for (var i = 0; i < (bench.Quick ? 1 : 5); i++)
+            {
+                limits.Add((await Load.TimeAsync(Workbench.Workers, bareTime, () => bare.PostAsync(cancellation), cancellation)).Rate);
+                var events = (long)(estimate * (bench.Quick ? 1 : 2.5));
+                var before = await StatementsAsync();
+                rounds.Add(await path.RunAsync(mode, events, cancellation));
+                statements.Add((await StatementsAsync() - before) / (double)events);
+            }
+            var (rate, limit) = (Sample.Median(rounds.Select(r => r.Rate)), Sample.Median(limits));
+            figures.Add(Figure.AtLeast($"{name} ÷ bare loop", rate / limit, wanted, Figure.Text(limit, "POST/s")));
+            figures.Add(new Figure($"  {name}", Figure.Text(rate, "events/s"), Figure.Spread([.. rounds.Select(r => r.Rate)])));
+            figures.Add(new Figure("  processor time", $"{Figure.Text(Sample.Median(rounds.Select(r => r.Operator.TotalMicroseconds)))} µs an event"));
+            figures.Add(Figure.AtMost($"  SQL statements for each of the {name}", Sample.Median(statements), WantedStatements, ""));
+        }
+        return figures;
+
+        async Task<long> StatementsAsync() => (long)(decimal)(await server.ReadAsync("postgres", "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements"))!;
+    }
+
+    private static async Task<List<Figure>> ThreeReplicasAsync(Workbench bench, PostgresServer server, CancellationToken cancellation)
+    {
+        var database = await server.CreateDatabaseAsync();
+        await using var set = await ReplicaSet.StartAsync(bench, server.ConnectionString(database), cancellation);
+        var deaths = bench.Quick ? 1 : 30;
+        var figures = new List<Figure>();
+
+        var killed = await set.CountAsync(token => EndInTurnAsync(replica => replica.KillAsync(), token), cancellation);
+        Add($"{deaths} kills of one of {ReplicaSet.Count}", killed, WantedDuplicates);
+        var stopped = await set.CountAsync(token => EndInTurnAsync(replica => replica.StopAsync(), token), cancellation);
+        Add($"{deaths} stops of one of {ReplicaSet.Count}", stopped, 0);
+
+        var restarted = await set.CountAsync(
+            async token =>
+            {
+                for (var i = 0; i < (bench.Quick ? 1 : Restarts); i++)
+                {
+                    await Task.Delay(BetweenDeaths / 2, TimeProvider.System, token);
+                    await server.RestartAsync(i % 2 == 0 ? "fast" : "immediate");
+                }
+                await Task.Delay(BetweenDeaths / 2, TimeProvider.System, token);
+            },
+            cancellation);
+        figures.Add(Figure.AtMost("PostgreSQL restarted: events lost", restarted.Lost, 0, $"of {Figure.Text(restarted.Accepted)}"));
+        figures.Add(new Figure("  duplicates", Figure.Text(restarted.Duplicates)));
+
+        figures.Add(Figure.AtMost("until a dead replica's shards deliver again", await TakeoverAsync(bench, set, cancellation), WantedTakeover, "", "s"));
+        var rate = await LimitedRateAsync(bench, set, cancellation);
+        figures.Add(new Figure("rate limit 100/s on three replicas", Figure.Text(rate, "/s"), "", "95 to 101 /s", rate is >= 95 and <= 101));
+        return figures;
+
+        async Task EndInTurnAsync(Func<Replica, Task> end, CancellationToken token)
+        {
+            for (var i = 0; i < deaths; i++)
+            {
+                await Task.Delay(BetweenDeaths / 2, TimeProvider.System, token);
+                var replica = set.Replicas[i % ReplicaSet.Count];
+                await end(replica);
+                await Task.Delay(BetweenDeaths / 2, TimeProvider.System, token);
+                await replica.StartAsync(null, token);
+            }
+        }
+
+        void Add(string name, Toll toll, double wantedDuplicates)
+        {
+            figures.Add(Figure.AtMost($"{name}: events lost", toll.Lost, 0, $"of {Figure.Text(toll.Accepted)}"));
+            figures.Add(Figure.AtMost("  duplicates ÷ delivered", toll.Duplicates / (double)toll.Accepted, wantedDuplicates, $"{toll.Duplicates}"));
+        }
+    }
+
+    /// <summary>From the kill until an event for each subscription, published to those that live, has arrived.</summary>
+    private static async Task<double> TakeoverAsync(Workbench bench, ReplicaSet set, CancellationToken cancellation)
+    {
+        var receiver = await bench.ReceiverAsync();
+        await receiver.ResetAsync(cancellation);
+        var clock = Stopwatch.StartNew();
+        await set.Replicas[0].KillAsync();
+        for (var i = 0; i < ReplicaSet.Subscriptions; i++)
+            await set.PublishAsync($"t{i}", cancellation);
+        while ((await receiver.ProgressAsync(cancellation)).Unique < ReplicaSet.Subscriptions)
+            await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, cancellation);
+        var elapsed = clock.Elapsed.TotalSeconds;
+        await set.Replicas[0].StartAsync(null, cancellation);
+        return elapsed;
+    }
+
+    private static async Task<double> LimitedRateAsync(Workbench bench, ReplicaSet set, CancellationToken cancellation)
+    {
+        var (receiver, duration) = (await bench.ReceiverAsync(), bench.Seconds(20, 5));
+        var publishing = Load.CountAsync(8, (long)(130 * (duration.TotalSeconds + 3)), () => set.PublishAsync("limited", cancellation), cancellation);
+        await Task.Delay(TimeSpan.FromSeconds(2), TimeProvider.System, cancellation);
+        await receiver.ResetAsync(cancellation);
+        var clock = Stopwatch.StartNew();
+        await Task.Delay(duration, TimeProvider.System, cancellation);
+        var rate = (await receiver.ProgressAsync(cancellation)).Requests / clock.Elapsed.TotalSeconds;
+        await publishing;
+        return rate;
+    }
+}
