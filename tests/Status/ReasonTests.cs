@@ -17,8 +17,8 @@ public sealed partial class ReasonTests
         "True", "False", "Unknown", "Closed", "Open", "HalfOpen",
         // What an Event's action says beside its reason.
         "Reconcile", "Deliver", "OpenCircuit", "CloseCircuit", "Disable", "Enable", "CreateKeys", "RotateKeys",
-        // Kinds, a type of Secret, a header, and a loop in the log.
-        "Namespace", "Secret", "SubjectAccessReview", "TokenReview", "Opaque", "Authorization", "Upkeep",
+        // Kinds, a type of Secret, a header, and loops in the log.
+        "Namespace", "Secret", "SubjectAccessReview", "TokenReview", "Opaque", "Authorization", "Upkeep", "Polling",
     ];
 
     [Fact]
