@@ -37,6 +37,9 @@ internal sealed class ControlPlane : IAsyncDisposable
     /// <summary>Whether it knows x-kubernetes-validations; older servers drop the rules.</summary>
     public bool HasCel => Version >= new Version(1, 25);
 
+    /// <summary>Whether server-side apply is more than a beta, in which fields that are left out do not go away.</summary>
+    public bool HasServerSideApply => Version >= new Version(1, 22);
+
     /// <summary>
     /// For kubectl apply of CRDs, after its other flags: a server that does not know the rules takes them neither checked
     /// nor by server-side apply.
