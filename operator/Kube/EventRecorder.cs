@@ -86,6 +86,7 @@ internal sealed partial class EventRecorder
         }
         using var limit = new CancellationTokenSource(FlushLimit, _time);
         await DrainAsync(limit.Token);
+        Interlocked.Add(ref _dropped, _queue.Reader.Count);
         await SweepAsync(limit.Token);
         cancellation.ThrowIfCancellationRequested();
     }
@@ -190,7 +191,7 @@ internal sealed partial class EventRecorder
         return note[..length] + "…";
     }
 
-    [LoggerMessage(LogLevel.Information, "{Count} Kubernetes Events were left out, since one object had too many of them or all had")]
+    [LoggerMessage(LogLevel.Information, "{Count} Kubernetes Events were left out: there were too many of one object, or of all, or the API server was too slow for them")]
     private partial void Dropped(int count);
 
     [LoggerMessage(LogLevel.Warning, "{Count} Kubernetes Events could not be written: {Why}")]

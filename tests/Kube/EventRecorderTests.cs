@@ -15,6 +15,7 @@ public sealed class EventRecorderTests : IAsyncLifetime
     private readonly FakeTimeProvider _time = new();
     private readonly CapturedLog _log = new();
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _stopServer = new();
     private FakeApiServer _server = null!;
     private EventRecorder _recorder = null!;
     private Task _run = Task.CompletedTask;
@@ -29,8 +30,10 @@ public sealed class EventRecorderTests : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         await StopAsync();
+        await _stopServer.CancelAsync();
         await _server.DisposeAsync();
         _stop.Dispose();
+        _stopServer.Dispose();
     }
 
     [Fact]
@@ -109,22 +112,28 @@ public sealed class EventRecorderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Whoever_tells_never_waits_and_what_is_lost_is_counted()
+    public async Task An_API_server_that_does_not_answer_holds_up_neither_who_tells_nor_the_end_and_every_loss_is_counted()
     {
-        var hold = new TaskCompletionSource();
+        const int Told = 3000;
         _server.Refuse = async _ =>
         {
-            await hold.Task;
-            return new FakeRefusal(500, "InternalError", "no");
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, _stopServer.Token);
+            return null;
         };
-        for (var i = 0; i < 3000; i++)
+        for (var i = 0; i < Told; i++)
             _recorder.Record(Widget($"w{i}"), "Normal", "Opened", "Deliver", "Once.");
-        // The first is being written: only now is there a clock that could be moved.
         await Wait.UntilAsync(() => _server.Requests.Count > 0, "the first is being written");
-        hold.SetResult();
-        _time.Advance(TimeSpan.FromMinutes(1));
-        await Wait.UntilAsync(() => _log.Lines.Any(line => line.Contains("were left out", StringComparison.Ordinal))
-            && _log.Lines.Any(line => line.Contains("could not be written", StringComparison.Ordinal)), "the log tells of the losses");
+        await _stop.CancelAsync();
+        // What is left has 5 s, by a clock that starts when the recorder notices.
+        await Wait.UntilAsync(() =>
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            return _run.IsCompleted;
+        }, "the recorder has ended");
+        Assert.Equal(Told, Lost("were left out") + Lost("could not be written"));
+
+        int Lost(string how) => _log.Lines.Where(line => line.Contains(how, StringComparison.Ordinal))
+            .Sum(line => int.Parse(line.Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture));
     }
 
     private static V1ObjectReference Widget(string name) => new()
