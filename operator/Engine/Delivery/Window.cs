@@ -10,6 +10,9 @@ namespace WebhookOperator.Engine.Delivery;
 /// </summary>
 internal sealed class Window(WindowBudget budget)
 {
+    /// <summary>From when an event is accepted until it is offered, at the very most.</summary>
+    private static readonly TimeSpan OfferDelay = TimeSpan.FromSeconds(30);
+
     private readonly Queue<PendingDelivery> _ready = new();
 
     /// <summary>Ready or under way: not to be read again.</summary>
@@ -25,8 +28,11 @@ internal sealed class Window(WindowBudget budget)
     private DateTimeOffset? _nextDue;
     private DateTimeOffset _readNotBefore = DateTimeOffset.MinValue;
 
-    /// <summary>What was accepted before may have been read, sent and settled since, and be offered only then.</summary>
-    private DateTimeOffset _readUntil = DateTimeOffset.MinValue;
+    /// <summary>
+    /// Read before they were offered: a read that runs beside a commit may see what it stored first, and then it may
+    /// even be settled by the time of the offer. Null while there are none, as in most lanes.
+    /// </summary>
+    private RecentIds? _readFirst;
 
     /// <summary>How many wait to be started.</summary>
     public int Ready => _ready.Count;
@@ -42,7 +48,9 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>Takes on a delivery that was just stored, where there is room and nothing older waits in the store.</summary>
     public void Offer(PendingDelivery delivery, int capacity)
     {
-        if (_more || delivery.StartedTime <= _readUntil || _ready.Count >= capacity || !TryTakeBudget(delivery.Event.Event.Body.Length))
+        if (_readFirst?.Remove(delivery.Id) == true)
+            return;
+        if (_more || _ready.Count >= capacity || !TryTakeBudget(delivery.Event.Event.Body.Length))
         {
             _more = true;
             return;
@@ -98,13 +106,15 @@ internal sealed class Window(WindowBudget budget)
 
     public void EndRead(DueDeliveries read, DateTimeOffset now)
     {
-        _readUntil = now;
+        _readFirst = _readFirst?.Since(now - OfferDelay);
         foreach (var delivery in read.Deliveries)
         {
             if (_settledDuringRead.Contains(delivery.Id) || !_held.Add(delivery.Id))
                 continue;
             budget.Take(delivery.Event.Event.Body.Length);
             _ready.Enqueue(delivery);
+            if (delivery.Attempts == 0 && delivery.StartedTime > now - OfferDelay)
+                (_readFirst ??= new RecentIds()).Add(delivery.Id, now);
         }
         _more |= read.More;
         Expect(read.NextDueTime);

@@ -17,9 +17,13 @@ internal sealed class GroupCommitter : IAsyncDisposable
     /// <summary>Another group sets out beside those under way once so many operations wait for each.</summary>
     private const int QueuedPerFlight = 128;
 
+    /// <summary>From a group of so many on, calls come so fast that a larger next one is worth a moment: a commit costs much, a row little.</summary>
+    private const int ManyOperations = 16;
+
     private const int MaxOperations = 1024;
     private const long MaxBytes = 1 << 20;
     private const int MaxTries = 4;
+    private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan FaultProbe = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan IdleProbe = TimeSpan.FromSeconds(5);
 
@@ -119,8 +123,11 @@ internal sealed class GroupCommitter : IAsyncDisposable
                     return;
                 }
             }
-            if (group.Count > 0)
-                await CommitAsync(group);
+            if (group.Count == 0)
+                continue;
+            await CommitAsync(group);
+            if (group.Count >= ManyOperations && Volatile.Read(ref _queued) < group.Count)
+                await Task.Delay(Gathering, _time);
         }
     }
 

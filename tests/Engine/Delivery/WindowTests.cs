@@ -1,0 +1,61 @@
+using WebhookOperator.Engine.Delivery;
+using WebhookOperator.Engine.Routing;
+using WebhookOperator.Engine.Store;
+
+namespace WebhookOperator.Tests.Engine.Delivery;
+
+public sealed class WindowTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private readonly Window _window = new(new WindowBudget(1 << 20));
+
+    [Fact]
+    public void What_a_read_saw_before_it_was_offered_is_started_once_whatever_became_of_it_meanwhile()
+    {
+        var (held, settled, retried) = (Delivery(1), Delivery(2), Delivery(3));
+        Read(held, settled, retried);
+        for (var i = 0; i < 3; i++)
+            _window.Dequeue();
+        _window.Settled(settled, null);
+        _window.Settled(retried, Now.AddMinutes(1));
+
+        foreach (var delivery in (PendingDelivery[])[held, settled, retried])
+            _window.Offer(delivery, 100);
+
+        Assert.Equal((0, 1), (_window.Ready, _window.Held));
+    }
+
+    [Fact]
+    public void After_a_read_that_found_all_what_is_stored_comes_from_memory_again()
+    {
+        Read(Delivery(1));
+        _window.Offer(Delivery(1), 100);
+        _window.Settled(_window.Dequeue(), null);
+
+        _window.Offer(Delivery(2), 100);
+
+        Assert.Equal((1, (DateTimeOffset?)null), (_window.Ready, _window.NextRead));
+    }
+
+    private void Read(params PendingDelivery[] found)
+    {
+        _window.BeginRead();
+        _window.EndRead(new DueDeliveries([.. found], More: false, null), Now);
+    }
+
+    private static PendingDelivery Delivery(long id) => new()
+    {
+        Id = new DeliveryId(id),
+        SubscriptionUid = "uid",
+        Event = new StoredEvent(new EventId(id), "acme", Now, new Event
+        {
+            Id = $"{id}", Source = "/test", Type = "test", Encoding = EventEncoding.Binary, Body = new byte[2],
+        }),
+        Attempts = 0,
+        Step = 0,
+        StartedTime = Now,
+        DueTime = Now,
+        Version = 1,
+    };
+}
