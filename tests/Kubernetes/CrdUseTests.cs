@@ -14,7 +14,7 @@ public sealed partial class CrdUseTests(ControlPlanes planes)
     public async Task CRDs_and_samples_are_applied_again_without_a_change(ApiServer server)
     {
         await using var plane = await ControlPlanes.StartOwnAsync(server);
-        Assert.SkipUnless(plane.HasServerSideApply, $"API server {plane.Version} has server-side apply as a beta only.");
+        plane.NeedsServerSideApply();
         await plane.Admin.RunAsync("create", "namespace", "acme");
         foreach (var serverSide in new[] { false, true })
         {
@@ -130,7 +130,7 @@ public sealed partial class CrdUseTests(ControlPlanes planes)
     public async Task Two_writers_of_status_share_the_conditions_and_never_conflict(ApiServer server)
     {
         var plane = await planes.GetAsync(server);
-        Assert.SkipUnless(plane.HasServerSideApply, $"API server {plane.Version} has server-side apply as a beta only.");
+        plane.NeedsServerSideApply();
         var space = await plane.NamespaceAsync("status");
         await plane.Admin.ApplyAsync(Manifests.Subscription("orders", @namespace: space));
         Assert.Equal(-1, (int?)(await plane.Admin.GetAsync(space, "whsub", "orders"))["status"]!["observedGeneration"]);

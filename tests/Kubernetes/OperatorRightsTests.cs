@@ -25,6 +25,7 @@ public sealed class OperatorRightsTests
 
     private static async Task LiveAsync(ControlPlane plane, bool everyNamespace)
     {
+        plane.NeedsServerSideApply();
         await plane.InstallCrdsAsync();
         await plane.Admin.RunAsync("create", "namespace", "acme");
         await using var cluster = await ClusterOperator.StartAsync(plane, everyNamespace);

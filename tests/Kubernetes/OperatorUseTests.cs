@@ -76,6 +76,7 @@ public sealed class OperatorUseTests(ClusterOperators operators)
     public async Task A_Secret_that_appears_makes_the_subscription_ready(ApiServer server)
     {
         var cluster = await operators.GetAsync(server);
+        cluster.Plane.NeedsServerSideApply();
         var space = await cluster.Plane.NamespaceAsync("missing");
         await using var receiver = await Receiver.StartAsync();
         await cluster.Plane.Admin.ApplyAsync($$"""

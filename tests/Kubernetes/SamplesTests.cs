@@ -66,6 +66,7 @@ public sealed class SamplesTests(ClusterOperators operators)
     public async Task The_longest_name_has_a_status_an_Event_and_deliveries(ApiServer server)
     {
         var cluster = await operators.GetAsync(server);
+        cluster.Plane.NeedsServerSideApply();
         var kubectl = cluster.Plane.Admin;
         var space = await cluster.Plane.NamespaceAsync(new string('n', 60));
         var name = string.Join('.', Enumerable.Repeat(new string('a', 62), 4))[..251] + "zz";

@@ -37,7 +37,13 @@ internal sealed class ControlPlane : IAsyncDisposable
     /// <summary>Whether it knows x-kubernetes-validations; older servers drop the rules.</summary>
     public bool HasCel => Version >= new Version(1, 25);
 
-    /// <summary>Whether server-side apply is more than a beta, in which fields that are left out do not go away.</summary>
+    /// <summary>
+    /// Skips the test where server-side apply is a beta: there, what a manager leaves out does not always go away, such as
+    /// a condition of the operator's that no longer holds.
+    /// </summary>
+    public void NeedsServerSideApply() =>
+        Assert.SkipUnless(HasServerSideApply, $"API server {Version} has server-side apply as a beta only.");
+
     public bool HasServerSideApply => Version >= new Version(1, 22);
 
     /// <summary>
