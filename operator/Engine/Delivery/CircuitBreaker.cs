@@ -38,16 +38,18 @@ internal sealed class CircuitBreaker
     /// <param name="timeout">For one whole request.</param>
     /// <param name="time">Polly's clock too.</param>
     /// <param name="changed">Called on each change of position, from within <see cref="ExecuteAsync"/>.</param>
-    /// <param name="inherited">The circuit begins open, as it was left.</param>
+    /// <param name="closedSince">The circuit begins closed, since then.</param>
+    /// <param name="inherited">The circuit begins open instead, as it was left.</param>
     public CircuitBreaker(
-        CircuitBreakerPolicy policy, TimeSpan timeout, TimeProvider time, Action<CircuitSnapshot> changed, BrokenCircuit? inherited = null)
+        CircuitBreakerPolicy policy, TimeSpan timeout, TimeProvider time, Action<CircuitSnapshot> changed, DateTimeOffset closedSince,
+        BrokenCircuit? inherited = null)
     {
         _policy = policy;
         _time = time;
         _changed = changed;
         _inherited = inherited;
         _snapshot = inherited is null
-            ? new CircuitSnapshot(CircuitPosition.Closed, time.GetUtcNow(), null)
+            ? new CircuitSnapshot(CircuitPosition.Closed, closedSince, null)
             : new CircuitSnapshot(CircuitPosition.Open, inherited.Since, inherited.NextProbeTime) { FailedProbes = inherited.FailedProbes };
         _pipeline = new ResiliencePipelineBuilder<SendResult> { TimeProvider = time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions<SendResult>

@@ -30,12 +30,11 @@ internal sealed class Lane : IDisposable
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private readonly Window _window;
-    private readonly CircuitSnapshot _closed;
+    private readonly LaneCircuit _circuit;
     private readonly ReceiverHealth _health;
     private readonly StateKeeper _keeper;
     private readonly OutcomeReporter _reporter;
     private Subscription _subscription;
-    private CircuitBreaker? _breaker;
     private TokenBucket? _bucket;
 
     /// <summary>Requests under way: at most the subscription's concurrency.</summary>
@@ -59,10 +58,14 @@ internal sealed class Lane : IDisposable
     /// <summary>Under which what this lane sends is settled; 0 where no other process has the store too.</summary>
     private readonly long _claim;
 
+    /// <summary>What was accepted before may have been sent by another process.</summary>
+    private readonly DateTimeOffset _claimedTime;
+
     public Lane(LaneContext context, Subscription subscription, Backlog? backlog, int shard, long claim)
     {
         Shard = shard;
         _claim = claim;
+        _claimedTime = context.Time.GetUtcNow();
         _context = context;
         _subscription = subscription;
         _series = new SubscriptionSeries(context.Instruments, subscription.Name.Namespace, subscription.Name.Name);
@@ -70,10 +73,12 @@ internal sealed class Lane : IDisposable
         _keeper = new StateKeeper(context, subscription.Uid, _lost.Token);
         _reporter = new OutcomeReporter(context, _series);
         _window = new Window(context.Budget);
-        _closed = new CircuitSnapshot(CircuitPosition.Closed, context.Time.GetUtcNow(), null);
-        _bucket = NewBucket();
-        if (backlog?.State.Circuit is { } broken)
-            _breaker = NewBreaker(broken);
+        _circuit = new LaneCircuit(context, subscription, backlog?.State.Circuit, () =>
+        {
+            if (_claim != 0)
+                Save();
+        });
+        _bucket = NewBucket(full: backlog is null);
         if (backlog is not { Pending: > 0 })
             return;
         _pending = backlog.Pending;
@@ -86,11 +91,6 @@ internal sealed class Lane : IDisposable
 
     public Subscription Subscription => Volatile.Read(ref _subscription);
 
-    /// <summary>Made with the first request: most lanes of a large fleet are idle, and Polly's pipeline is not small.</summary>
-    private CircuitBreaker Breaker => _breaker ??= NewBreaker();
-
-    private CircuitSnapshot Circuit => _breaker?.Snapshot ?? _closed;
-
     /// <summary>Nothing is sent: suspended, disabled, or not resolvable.</summary>
     private bool Holds =>
         _subscription.Suspended || _subscription.Endpoint is null || _health.State.Disabled is not null;
@@ -102,10 +102,9 @@ internal sealed class Lane : IDisposable
         {
             var before = _subscription;
             Volatile.Write(ref _subscription, subscription);
-            if (subscription.Generation != before.Generation || subscription.Endpoint?.Timeout != before.Endpoint?.Timeout)
-                _breaker = null;
+            _circuit.Update(before, subscription);
             if (subscription.Delivery.RateLimit != before.Delivery.RateLimit)
-                _bucket = NewBucket();
+                _bucket = NewBucket(full: true);
             if (_health.Enable(subscription.Generation))
             {
                 _context.Logger.Enabled(subscription.Name);
@@ -118,6 +117,11 @@ internal sealed class Lane : IDisposable
     /// <summary>Takes on a delivery that has just been stored.</summary>
     public void Offer(PendingDelivery delivery)
     {
+        if (_claim != 0 && delivery.StartedTime <= _claimedTime)
+        {
+            Hint(1);
+            return;
+        }
         lock (_gate)
         {
             if (_stopping)
@@ -143,7 +147,7 @@ internal sealed class Lane : IDisposable
         Pump();
     }
 
-    /// <summary>Another process has stored so many deliveries.</summary>
+    /// <summary>The store has so many more deliveries, some of which may have ended by now.</summary>
     public void Hint(int count)
     {
         lock (_gate)
@@ -245,7 +249,7 @@ internal sealed class Lane : IDisposable
     }
 
     private DeliverySnapshot TakeSnapshot(DateTimeOffset now) =>
-        DeliverySnapshot.Of(_health, Circuit, _pending, _pending > 0 ? _oldestPending : null, now);
+        DeliverySnapshot.Of(_health, _circuit.Snapshot, _pending, _pending > 0 ? _oldestPending : null, now);
 
     /// <summary>Writes what the snapshot shows to the subscription's gauges.</summary>
     public async Task ObserveAsync(CancellationToken cancellation)
@@ -256,7 +260,7 @@ internal sealed class Lane : IDisposable
             if (_stopping)
                 return;
             var age = snapshot.OldestPendingTime is { } oldest ? Math.Max(0, (_context.Time.GetUtcNow() - oldest).TotalSeconds) : 0;
-            _series.Set(snapshot.Pending, age, (int)Circuit.Position);
+            _series.Set(snapshot.Pending, age, (int)_circuit.Snapshot.Position);
             _series.SetHeld(_subscription.Suspended, _health.State.Disabled is not null, _subscription.Endpoint is null);
         }
     }
@@ -328,25 +332,8 @@ internal sealed class Lane : IDisposable
 
     private static int WindowSize(int concurrency) => Math.Max(SmallestWindow, 4 * concurrency);
 
-    private CircuitBreaker NewBreaker(BrokenCircuit? inherited = null)
-    {
-        var name = _subscription.Name;
-        return new CircuitBreaker(
-            _subscription.Delivery.CircuitBreaker, _subscription.Endpoint?.Timeout ?? Endpoint.DefaultTimeout, _context.Time,
-            snapshot =>
-            {
-                if (snapshot.Position == CircuitPosition.Open)
-                    _context.Logger.CircuitOpened(name, snapshot.NextProbeTime);
-                else if (snapshot.Position == CircuitPosition.Closed)
-                    _context.Logger.CircuitClosed(name);
-                if (_claim != 0 && snapshot.Position != CircuitPosition.HalfOpen)
-                    Save();
-            },
-            inherited);
-    }
-
-    private TokenBucket? NewBucket() =>
-        _subscription.Delivery.RateLimit is { } limit ? new TokenBucket(limit, _context.Time.GetUtcNow()) : null;
+    private TokenBucket? NewBucket(bool full) =>
+        _subscription.Delivery.RateLimit is { } limit ? new TokenBucket(limit, _context.Time.GetUtcNow(), full) : null;
 
     /// <summary>Starts what may start, and looks for more where there is room. Called after every change.</summary>
     private void Pump()
@@ -357,7 +344,7 @@ internal sealed class Lane : IDisposable
             if (_stopping)
                 return;
             var now = _context.Time.GetUtcNow();
-            var circuit = Circuit;
+            var circuit = _circuit.Snapshot;
             if (Holds)
             {
                 _window.Drop();
@@ -381,7 +368,7 @@ internal sealed class Lane : IDisposable
                 _underWay++;
                 ThreadPool.UnsafeQueueUserWorkItem(
                     static state => _ = state.lane.RunAsync(state.delivery, state.breaker),
-                    (lane: this, delivery: _window.Dequeue(), breaker: Breaker), preferLocal: false);
+                    (lane: this, delivery: _window.Dequeue(), breaker: _circuit.BreakerFor(_subscription)), preferLocal: false);
             }
             ReadWhereUseful(now, slots, probing);
         }
@@ -522,8 +509,7 @@ internal sealed class Lane : IDisposable
             return;
         _keeper.Save(_claim == 0 ? _health.State : _health.State with
         {
-            Circuit = _breaker?.Snapshot is { Position: not CircuitPosition.Closed } circuit
-                ? new BrokenCircuit(circuit.Since, circuit.NextProbeTime ?? circuit.Since, circuit.FailedProbes) : null,
+            Circuit = _circuit.Broken,
             Counters = _health.Counters,
         });
     }

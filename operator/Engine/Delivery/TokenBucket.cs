@@ -10,12 +10,17 @@ internal sealed class TokenBucket
     private double _tokens;
     private DateTimeOffset _filled;
 
-    /// <summary>A full bucket.</summary>
-    public TokenBucket(RateLimitPolicy policy, DateTimeOffset now)
+    /// <param name="policy">How fast it fills, and up to where.</param>
+    /// <param name="now">From when on it fills.</param>
+    /// <param name="full">
+    /// Begins with the whole burst; else with one token, since another process may have used up the burst a moment ago.
+    /// Not with none: a process that ends more often than a token comes would never send.
+    /// </param>
+    public TokenBucket(RateLimitPolicy policy, DateTimeOffset now, bool full)
     {
         _perTick = policy.Requests / (double)policy.Per.Ticks;
         _burst = Math.Max(1, policy.Burst);
-        _tokens = _burst;
+        _tokens = full ? _burst : 1;
         _filled = now;
     }
 

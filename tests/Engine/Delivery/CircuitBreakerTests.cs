@@ -25,7 +25,7 @@ public sealed class CircuitBreakerTests
     private readonly CircuitBreaker _breaker;
 
     public CircuitBreakerTests() =>
-        _breaker = new CircuitBreaker(Policy, TimeSpan.FromSeconds(10), _time, s => _positions.Add(s.Position));
+        _breaker = new CircuitBreaker(Policy, TimeSpan.FromSeconds(10), _time, s => _positions.Add(s.Position), _time.GetUtcNow());
 
     [Fact]
     public async Task It_opens_at_the_ratio_probes_once_and_closes()

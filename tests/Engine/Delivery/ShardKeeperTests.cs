@@ -82,6 +82,53 @@ public sealed class ShardKeeperTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_offer_that_comes_after_the_delivery_has_been_through_other_hands_sends_nothing()
+    {
+        var orders = Subscription();
+        var a = await StartAsync("a", orders);
+        await UntilOwnedAsync(256);
+
+        // Stored by b and sent by a, before b gets to hand it over; which it then does as the new owner.
+        await using var storeOfB = await OpenAsync();
+        var late = await storeOfB.EnqueueAsync([Event("1", orders)], CancellationToken.None);
+        await UntilAsync(() => _sent.Count == 1);
+        await StopAsync(a);
+        var b = await StartAsync("b", orders);
+        await UntilOwnedAsync(256);
+        b.Dispatcher.Offer(late);
+        await b.PublishAsync("2", orders);
+        await UntilAsync(() => _sent.Any(s => s.Replica == "b" && s.Id != late[0].Pending[0].Id));
+
+        Assert.Equal(2, _sent.Count);
+    }
+
+    [Fact]
+    public async Task Letting_go_of_a_shard_while_another_reaches_for_it_ends_no_membership()
+    {
+        await using var store = await OpenAsync();
+        await using var one = await store.JoinAsync(new HashSet<long>(), CancellationToken.None);
+        await using var other = await store.JoinAsync(new HashSet<long>(), CancellationToken.None);
+        var shards = Enumerable.Range(0, 8).ToArray();
+        Assert.Equal(shards, await one.TakeAsync(shards, 8));
+
+        var (giver, taker) = (one, other);
+        for (var round = 0; round < 200; round++)
+        {
+            var taking = TakeAllAsync(taker);
+            await giver.ReleaseAsync(shards);
+            await taking;
+            Assert.Equal(2, (await giver.BeatAsync(0)).Members);
+            (giver, taker) = (taker, giver);
+        }
+
+        async Task TakeAllAsync(IShardSession session)
+        {
+            for (var taken = 0; taken < shards.Length;)
+                taken += (await session.TakeAsync(shards, shards.Length - taken)).Length;
+        }
+    }
+
+    [Fact]
     public async Task What_hints_do_not_tell_is_found_by_polling()
     {
         var orders = Subscription();

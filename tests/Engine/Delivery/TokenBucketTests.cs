@@ -11,7 +11,7 @@ public sealed class TokenBucketTests
     [Fact]
     public void A_burst_goes_at_once_and_the_next_waits_its_share()
     {
-        var bucket = new TokenBucket(new RateLimitPolicy(10, TimeSpan.FromSeconds(1), 3), Start);
+        var bucket = new TokenBucket(new RateLimitPolicy(10, TimeSpan.FromSeconds(1), 3), Start, full: true);
         for (var i = 0; i < 3; i++)
             Assert.True(bucket.TryTake(Start, out _));
         Assert.False(bucket.TryTake(Start, out var wait));
@@ -20,9 +20,18 @@ public sealed class TokenBucketTests
     }
 
     [Fact]
+    public void One_that_is_taken_over_gives_no_second_burst()
+    {
+        var bucket = new TokenBucket(new RateLimitPolicy(10, TimeSpan.FromSeconds(1), 3), Start, full: false);
+        Assert.True(bucket.TryTake(Start, out _));
+        Assert.False(bucket.TryTake(Start, out var wait));
+        Assert.Equal(TimeSpan.FromMilliseconds(100), wait);
+    }
+
+    [Fact]
     public void A_returned_token_can_be_taken_again()
     {
-        var bucket = new TokenBucket(new RateLimitPolicy(1, TimeSpan.FromHours(1), 1), Start);
+        var bucket = new TokenBucket(new RateLimitPolicy(1, TimeSpan.FromHours(1), 1), Start, full: true);
         Assert.True(bucket.TryTake(Start, out _));
         bucket.Return();
         Assert.True(bucket.TryTake(Start, out _));
@@ -35,7 +44,7 @@ public sealed class TokenBucketTests
             .Sample((requests, perSeconds, burst, gaps) =>
             {
                 var per = TimeSpan.FromSeconds(perSeconds);
-                var bucket = new TokenBucket(new RateLimitPolicy(requests, per, burst), Start);
+                var bucket = new TokenBucket(new RateLimitPolicy(requests, per, burst), Start, full: true);
                 var now = Start;
                 var taken = 0;
                 foreach (var gap in gaps)

@@ -109,12 +109,14 @@ internal sealed class ShardSession : IShardSession
 
     public Task ReleaseAsync(IReadOnlyCollection<int> shards) => AskAsync(async () =>
     {
-        await using var release = new NpgsqlBatch(_session) { Timeout = BeatTimeoutSeconds };
-        foreach (var sql in (string[])[
-            $"UPDATE shard SET owner = NULL WHERE id = ANY ($1) AND owner = {_member}",
-            $"SELECT count(pg_advisory_unlock({AdvisoryLocks.Shard}, s.id)) FROM unnest($1) AS s (id)"])
-            release.BatchCommands.Add(new NpgsqlBatchCommand(sql) { Parameters = { Column.Of([.. shards], s => s) } });
-        await release.ExecuteNonQueryAsync();
+        // One after the other: the lock is free at once, but what else its transaction does is seen by others only after the
+        // commit. Who took it in between would find an owner without a lock, and take this member for dead.
+        await using var disown = Command(_session, $"UPDATE shard SET owner = NULL WHERE id = ANY ($1) AND owner = {_member}");
+        disown.Parameters.Add(Column.Of([.. shards], s => s));
+        await disown.ExecuteNonQueryAsync();
+        await using var unlock = Command(_session, $"SELECT count(pg_advisory_unlock({AdvisoryLocks.Shard}, s.id)) FROM unnest($1) AS s (id)");
+        unlock.Parameters.Add(Column.Of([.. shards], s => s));
+        await unlock.ExecuteNonQueryAsync();
         return true;
     });
 
