@@ -1,7 +1,4 @@
-using System.Buffers.Binary;
 using System.Collections.Immutable;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using WebhookOperator.Engine.Routing;
@@ -17,9 +14,6 @@ internal static class EventColumns
     private const string DataSchema = "dataschema";
 
     private static readonly JsonWriterOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
-    /// <summary>Names an event for duplicate detection: the first 16 bytes of a SHA-256 over (namespace, source, id), each with its length before it.</summary>
-    public static byte[] Dedupe(NewEvent @event) => Hash(@event.Namespace, @event.Event.Source, @event.Event.Id);
 
     /// <summary>A JSON object, in UTF-8, of the attributes without a column of their own; null if there are none.</summary>
     public static byte[]? FormatAttributes(Event @event)
@@ -81,19 +75,5 @@ internal static class EventColumns
             DataSchema = dataSchema,
             Extensions = extensions.DrainToImmutable(),
         };
-    }
-
-    private static byte[] Hash(params ReadOnlySpan<string> parts)
-    {
-        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Span<byte> length = stackalloc byte[4];
-        foreach (var part in parts)
-        {
-            var bytes = Encoding.UTF8.GetBytes(part);
-            BinaryPrimitives.WriteInt32LittleEndian(length, bytes.Length);
-            sha.AppendData(length);
-            sha.AppendData(bytes);
-        }
-        return sha.GetHashAndReset()[..16];
     }
 }

@@ -10,7 +10,37 @@ internal sealed record NewEvent(string Namespace, Event Event, IReadOnlyList<Sub
 /// <param name="Deliveries">How many deliveries the event has: for a duplicate, those of the first.</param>
 /// <param name="Duplicate">The event was there already, and nothing was added.</param>
 /// <param name="Pending">The deliveries that this call added, in the order of the matches; empty for a duplicate.</param>
-internal sealed record EnqueueResult(EventId Id, int Deliveries, bool Duplicate, ImmutableArray<PendingDelivery> Pending);
+internal sealed record EnqueueResult(EventId Id, int Deliveries, bool Duplicate, ImmutableArray<PendingDelivery> Pending)
+{
+    /// <summary>Of an event that was new. Its deliveries are due at once.</summary>
+    /// <param name="source">What was stored.</param>
+    /// <param name="id">The event's.</param>
+    /// <param name="idStep">From the event's id to that of its first delivery, and on to each next.</param>
+    public static EnqueueResult Stored(NewEvent source, long id, int idStep)
+    {
+        var stored = new StoredEvent(new EventId(id), source.Namespace, TimeOrderedId.TimeOf(id), source.Event);
+        // To the millisecond, as it is read from the store later.
+        var due = DateTimeOffset.FromUnixTimeMilliseconds(source.AcceptedTime.ToUnixTimeMilliseconds());
+        var pending = ImmutableArray.CreateBuilder<PendingDelivery>(source.Matches.Count);
+        for (var i = 0; i < source.Matches.Count; i++)
+        {
+            pending.Add(new PendingDelivery
+            {
+                Id = new DeliveryId(id + ((long)idStep * (i + 1))),
+                SubscriptionUid = source.Matches[i].Uid,
+                Event = stored,
+                Attempts = 0,
+                Step = 0,
+                StartedTime = due,
+                DueTime = due,
+                Version = 1,
+            });
+        }
+        return new EnqueueResult(stored.Id, pending.Count, Duplicate: false, pending.MoveToImmutable());
+    }
+
+    public static EnqueueResult Found(long id, int deliveries) => new(new EventId(id), deliveries, Duplicate: true, []);
+}
 
 /// <summary>An event as it was accepted.</summary>
 internal sealed record StoredEvent(EventId Id, string Namespace, DateTimeOffset AcceptedTime, Event Event);

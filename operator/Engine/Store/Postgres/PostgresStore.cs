@@ -168,28 +168,7 @@ internal sealed class PostgresStore : ISharedStore
         _server.Dispose();
     }
 
-    private static EnqueueResult Answer(NewEvent source, Enqueued stored)
-    {
-        var id = new EventId(stored.Id);
-        if (stored.Duplicate)
-            return new EnqueueResult(id, stored.Deliveries, Duplicate: true, []);
-        var storedEvent = new StoredEvent(id, source.Namespace, TimeOrderedId.TimeOf(stored.Id), source.Event);
-        var due = DateTimeOffset.FromUnixTimeMilliseconds(source.AcceptedTime.ToUnixTimeMilliseconds());
-        var pending = ImmutableArray.CreateBuilder<PendingDelivery>(source.Matches.Count);
-        for (var i = 0; i < source.Matches.Count; i++)
-        {
-            pending.Add(new PendingDelivery
-            {
-                Id = new DeliveryId(IdSequence.Nth(stored.Id, i + 1)),
-                SubscriptionUid = source.Matches[i].Uid,
-                Event = storedEvent,
-                Attempts = 0,
-                Step = 0,
-                StartedTime = due,
-                DueTime = due,
-                Version = 1,
-            });
-        }
-        return new EnqueueResult(id, stored.Deliveries, Duplicate: false, pending.MoveToImmutable());
-    }
+    private static EnqueueResult Answer(NewEvent source, Enqueued stored) => stored.Duplicate
+        ? EnqueueResult.Found(stored.Id, stored.Deliveries)
+        : EnqueueResult.Stored(source, stored.Id, IdSequence.Step);
 }

@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
 using Npgsql;
 using WebhookOperator.Engine.Routing;
 
@@ -14,13 +17,14 @@ internal sealed class PreparedEvent
     public PreparedEvent(NewEvent source)
     {
         Source = source;
-        Hash = new Guid(EventColumns.Dedupe(source), bigEndian: true);
+        Hash = HashOf(source.Namespace, source.Event.Source, source.Event.Id);
         Attributes = EventColumns.FormatAttributes(source.Event);
         (DataStart, DataLength) = source.Event.DataRange.GetOffsetAndLength(source.Event.Body.Length);
     }
 
     public NewEvent Source { get; }
 
+    /// <summary>Tells one event from all others.</summary>
     public Guid Hash { get; }
 
     public byte[]? Attributes { get; }
@@ -51,5 +55,20 @@ internal sealed class PreparedEvent
         if (!row.IsDBNull(column + 5))
             @event = EventColumns.ReadAttributes(@event, row.GetFieldValue<byte[]>(column + 5));
         return new StoredEvent(new EventId(id), row.GetString(column), TimeOrderedId.TimeOf(id), @event);
+    }
+
+    /// <summary>The first 16 bytes of a SHA-256, with the length of each part before it.</summary>
+    private static Guid HashOf(params ReadOnlySpan<string> parts)
+    {
+        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Span<byte> length = stackalloc byte[4];
+        foreach (var part in parts)
+        {
+            var bytes = Encoding.UTF8.GetBytes(part);
+            BinaryPrimitives.WriteInt32LittleEndian(length, bytes.Length);
+            sha.AppendData(length);
+            sha.AppendData(bytes);
+        }
+        return new Guid(sha.GetHashAndReset().AsSpan(0, 16), bigEndian: true);
     }
 }

@@ -15,6 +15,7 @@ internal sealed partial class GroupCommitter : IDisposable
 
     /// <summary>Of bodies in one group: some milliseconds of work, against which one fsync is cheap.</summary>
     private const long MaxBytes = 512 << 10;
+
     /// <summary>From a group of so many on, calls come so fast that the next group is worth waiting for.</summary>
     private const int ManyOperations = 16;
     private const int GatherMilliseconds = 1;

@@ -26,8 +26,6 @@ internal sealed class SqliteStore : IDeliveryStore
     /// <summary>Why the last change failed, for people; null while changes succeed. Mends itself within a second or so.</summary>
     public string? Fault => _committer.Fault;
 
-    public bool Healthy => Fault is null;
-
     /// <summary>Opens the store, and creates it if the file does not exist; its directory must.</summary>
     /// <exception cref="StoreOpenException">It can't be used as it is; the message says what would mend it.</exception>
     public static Task<SqliteStore> OpenAsync(
@@ -156,28 +154,7 @@ internal sealed class SqliteStore : IDeliveryStore
         _file.Dispose();
     });
 
-    private static EnqueueResult Answer(NewEvent source, Enqueued stored)
-    {
-        var id = new EventId(stored.Id);
-        if (stored.Duplicate)
-            return new EnqueueResult(id, stored.Deliveries, Duplicate: true, []);
-        var storedEvent = new StoredEvent(id, source.Namespace, TimeOrderedId.TimeOf(stored.Id), source.Event);
-        var due = DateTimeOffset.FromUnixTimeMilliseconds(source.AcceptedTime.ToUnixTimeMilliseconds());
-        var pending = ImmutableArray.CreateBuilder<PendingDelivery>(source.Matches.Count);
-        for (var i = 0; i < source.Matches.Count; i++)
-        {
-            pending.Add(new PendingDelivery
-            {
-                Id = new DeliveryId(stored.Id + 1 + i),
-                SubscriptionUid = source.Matches[i].Uid,
-                Event = storedEvent,
-                Attempts = 0,
-                Step = 0,
-                StartedTime = due,
-                DueTime = due,
-                Version = 1,
-            });
-        }
-        return new EnqueueResult(id, stored.Deliveries, Duplicate: false, pending.MoveToImmutable());
-    }
+    private static EnqueueResult Answer(NewEvent source, Enqueued stored) => stored.Duplicate
+        ? EnqueueResult.Found(stored.Id, stored.Deliveries)
+        : EnqueueResult.Stored(source, stored.Id, idStep: 1);
 }

@@ -32,14 +32,14 @@ public sealed class FaultTests : IAsyncDisposable
                     await SqliteHost.FillAsync(store, count: 2, bodyBytes: 50_000, prefix: $"before-{stored}");
             });
             Assert.Contains("is full", refusal.Message, StringComparison.Ordinal);
-            Assert.False(store.Healthy);
+            Assert.NotNull(store.Fault);
             Assert.Equal(refusal.Message, store.Fault);
             Assert.Equal(1, instruments.StoreErrors.WithLabels("enqueue").Value);
             Assert.Equal(stored * 2, Assert.Single(await store.ReadBacklogsAsync(Token)).Pending);
 
             await RunAsync("mount", "-o", "remount,size=64m", directory);
             // Nobody calls, and yet it finds out.
-            await SqliteHost.UntilAsync(() => store.Healthy);
+            await SqliteHost.UntilAsync(() => store.Fault is null);
             await SqliteHost.FillAsync(store, count: 100, bodyBytes: 50_000, prefix: "after");
             Assert.Equal((stored * 2) + 100, Assert.Single(await store.ReadBacklogsAsync(Token)).Pending);
         }
