@@ -5,13 +5,6 @@ namespace WebhookOperator.Bench.Processes;
 
 internal static class Loopback
 {
-    /// <summary>A port that was free a moment ago.</summary>
-    public static int FreePort()
-    {
-        using var socket = Bind();
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
-    }
-
     /// <summary>Bound but not listening: it refuses connections, and nobody else can take its port while it lives.</summary>
     public static Socket Bind()
     {

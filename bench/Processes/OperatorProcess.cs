@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using WebhookOperator.Tests.Testing;
 
 namespace WebhookOperator.Bench.Processes;
 
@@ -64,8 +65,8 @@ internal sealed class OperatorProcess : IAsyncDisposable
         HttpMessageInvoker http, string folder, string[] resources, string store, IReadOnlyDictionary<string, string> variables,
         CancellationToken cancellation)
     {
-        var api = new Uri($"http://127.0.0.1:{Loopback.FreePort()}");
-        var metrics = new Uri($"http://127.0.0.1:{Loopback.FreePort()}");
+        var api = new Uri($"http://127.0.0.1:{Ports.Free()}");
+        var metrics = new Uri($"http://127.0.0.1:{Ports.Free()}");
         var start = Stopwatch.GetTimestamp();
         var child = new ChildProcess(
             typeof(Settings).Assembly.Location,

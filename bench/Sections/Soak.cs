@@ -5,6 +5,7 @@ using k8s.Models;
 using WebhookOperator.Api;
 using WebhookOperator.Bench.Processes;
 using WebhookOperator.Bench.Publishing;
+using WebhookOperator.Tests.Testing;
 
 namespace WebhookOperator.Bench.Sections;
 
@@ -37,11 +38,11 @@ internal static class Soak
         var cuts = bench.Quick ? Cuts / 10 : Cuts;
         var token = await server.AddNamespaceAsync(CutNamespace);
         await server.AddAsync(Enumerable.Range(0, ChangingSubscriptions).Select(i => Subscription(CutNamespace, i, "https://partner.example/", suspend: true)), cancellation);
-        await using var proxy = new CuttingProxy(server.Url);
+        await using var proxy = new TcpProxy(server.Url.Port);
         var kubeconfig = bench.NewFolder();
         await File.WriteAllTextAsync(
             kubeconfig, (await File.ReadAllTextAsync(server.Kubeconfig, cancellation)).Replace(
-                server.Url.GetLeftPart(UriPartial.Authority), proxy.Url.GetLeftPart(UriPartial.Authority), StringComparison.Ordinal), cancellation);
+                server.Url.GetLeftPart(UriPartial.Authority), $"{server.Url.Scheme}://127.0.0.1:{proxy.Port}", StringComparison.Ordinal), cancellation);
         await using var @operator = await OperatorProcess.StartInClusterAsync(bench.Http, bench.NewFolder(), kubeconfig, CutNamespace, cancellation);
 
         using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -49,7 +50,7 @@ internal static class Soak
         for (var i = 0; i < cuts; i++)
         {
             await Task.Delay(duration / (cuts + 1), TimeProvider.System, cancellation);
-            proxy.Cut();
+            proxy.CutAll();
         }
         await over.CancelAsync();
         var changes = await changing;

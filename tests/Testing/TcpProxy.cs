@@ -82,7 +82,7 @@ internal sealed class TcpProxy : IAsyncDisposable
             var swallow = new StrongBox();
             await Task.WhenAny(ForwardAsync(client, server, swallow, fromClient: true), ForwardAsync(server, client, swallow, fromClient: false));
         }
-        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or InvalidOperationException)
         {
             // Either end has gone.
         }
