@@ -95,6 +95,8 @@ internal sealed class ControlPlane : IAsyncDisposable
             $"--service-account-key-file={_folder.File("sa.key")}", $"--service-account-signing-key-file={_folder.File("sa.key")}",
             // It would refuse pods until a controller has made a ServiceAccount in each namespace.
             "--disable-admission-plugins=ServiceAccount",
+            // As on OpenShift: who may not set finalizers of an owner may not let its objects block its deletion.
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
             $"--audit-policy-file={_folder.File("audit.yaml")}", $"--audit-log-path={_folder.File("audit.log")}",
         ]);
         await UntilAsync("the API server is ready", _server, IsReadyAsync);
