@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using WebhookOperator.Api;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Kube;
@@ -44,6 +45,9 @@ internal sealed partial class ReconcileLoop : IDisposable
     private readonly Controller<ResourceKey> _secretController;
     private readonly Controller<ResourceKey> _subscriptionController;
     private readonly Controller<ResourceKey> _statusController;
+
+    /// <summary>What the log was last told of those that are not delivered to.</summary>
+    private readonly ConcurrentDictionary<ResourceKey, (string Reason, string Message)> _held = new();
     private readonly FirstPass _firstSecrets = new();
     private readonly FirstPass _firstSubscriptions = new();
     private readonly TaskCompletionSource _firstSync = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -210,6 +214,7 @@ internal sealed partial class ReconcileLoop : IDisposable
     {
         if (outcome is null)
         {
+            _held.TryRemove(key, out _);
             _dependencies.Set(key, []);
             _specStatus.Removed(key);
             _deliveryStatus.Removed(key);
@@ -219,8 +224,13 @@ internal sealed partial class ReconcileLoop : IDisposable
         _routes.Apply(key, outcome.Subscription, outcome.Routed);
         _deliveryStatus.Upserted(key, outcome.Subscription.Uid);
         _specStatus.Reconciled(key, outcome.State);
-        if (outcome.Subscription.Endpoint is null && outcome.State.Conditions is [var ready, ..])
+        if (outcome.Subscription.Endpoint is not null || outcome.State.Conditions is not [var ready, ..])
+            _held.TryRemove(key, out _);
+        else if (!_held.TryGetValue(key, out var told) || told != (ready.Reason, ready.Message))
+        {
+            _held[key] = (ready.Reason, ready.Message);
             Held(key, ready.Reason, ready.Message);
+        }
     }
 
     private async Task<ReconcileResult> ReconcileSecretAsync(ResourceKey key, CancellationToken cancellation)
