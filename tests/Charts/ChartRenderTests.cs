@@ -137,7 +137,9 @@ public sealed class ChartRenderTests
     {
         var objects = await Helm.RenderAsync(ChartValues.Monitored, ChartValues.ManyKinds);
 
-        Assert.Contains("WebhookCircuitOpen", One(objects, "PrometheusRule")["spec"]!["groups"]!.ToJsonString());
+        var alerts = One(objects, "PrometheusRule")["spec"]!["groups"]!.AsArray().SelectMany(group => group!["rules"]!.AsArray()).ToList();
+        Assert.Contains(alerts, alert => (string)alert!["annotations"]!["runbook_url"]! == "https://wiki.acme.example/webhooks#webhookcircuitopen");
+        Assert.DoesNotContain(alerts, alert => ((string)alert!["annotations"]!["runbook_url"]!).StartsWith("docs/", StringComparison.Ordinal));
         var dashboard = objects.Single(o => Kind(o) == "ConfigMap");
         Assert.Equal("1", dashboard["metadata"]!["labels"]!["grafana_dashboard"]!.ToString());
         Assert.NotEmpty(JsonNode.Parse((string)dashboard["data"]!["webhook-operator.json"]!)!.AsObject());

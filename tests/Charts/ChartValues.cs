@@ -41,7 +41,7 @@ internal static class ChartValues
     public const string Monitored = """
         monitoring:
           serviceMonitor: { enabled: true, labels: { release: prometheus }, metricRelabelings: [{ action: labeldrop, regex: pod }] }
-          prometheusRule: { enabled: true, labels: { release: prometheus } }
+          prometheusRule: { enabled: true, labels: { release: prometheus }, runbookUrl: "https://wiki.acme.example/webhooks" }
           dashboard: { enabled: true, annotations: { grafana_folder: Webhooks } }
         """;
 
