@@ -10,6 +10,8 @@
 #   KEEP=1       leave the cluster up, to look around
 #   STORES       default: sqlite postgres
 #   EVENTS       events of each load; default: 2000
+#
+# Exit code 77: no cluster can be made on this machine; the message says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -19,6 +21,7 @@ mkdir -p "$work"
 
 say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
 die() { printf 'e2e: %s\n' "$*" >&2; exit 1; }
+cannot() { printf 'e2e: not run: %s\n' "$*" >&2; exit 77; }
 
 # shellcheck source=hack/e2e/cluster.bash
 source hack/e2e/cluster.bash

@@ -12,8 +12,8 @@ choose_cluster() {
   for script in "${CLUSTER_SH:-}" "$root/../shared/control-plane/cluster.sh" "$main/../../shared/control-plane/cluster.sh"; do
     [ ! -x "$script" ] || { cluster_sh=$(realpath "$script"); break; }
   done
-  [ -n "${cluster_sh:-}" ] || die "no cluster can be made here: install kind and Docker, or let CLUSTER_SH name a script that makes one"
-  [ "$(id -u)" = 0 ] || die "root is needed to make a node of this machine; or install kind and Docker"
+  [ -n "${cluster_sh:-}" ] || cannot "no cluster can be made here: install kind and Docker, or let CLUSTER_SH name a script that makes one"
+  [ "$(id -u)" = 0 ] || cannot "root is needed to make a node of this machine; or install kind and Docker"
   local missing=() needed=(containerd:containerd runc:runc conntrack:conntrack iptables:iptables ip:iproute2 openssl:openssl
     busybox:busybox-static xz:xz-utils curl:curl)
   for program in "${needed[@]}"; do
@@ -21,7 +21,7 @@ choose_cluster() {
   done
   [ -x /usr/lib/cni/bridge ] || missing+=(containernetworking-plugins)
   if [ ${#missing[@]} -gt 0 ]; then
-    command -v apt-get >/dev/null || die "these programs are missing: ${missing[*]}"
+    command -v apt-get >/dev/null || cannot "these programs are missing: ${missing[*]}"
     say "Installing ${missing[*]}"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
@@ -55,7 +55,7 @@ cluster_up() {
   else
     # Short: unix sockets have paths of 108 characters at most.
     cluster=$(mktemp -d /tmp/wo-e2e.XXXXXX)
-    "$cluster_sh" up "$cluster"
+    "$cluster_sh" up "$cluster" || cannot "the cluster did not come up; $cluster_sh said why"
   fi
   cluster_load "$archive"
   [ $provider = kind ] || cluster_load "$work/postgres.tar"
