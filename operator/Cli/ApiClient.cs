@@ -10,20 +10,28 @@ namespace WebhookOperator.Cli;
 /// <summary>Calls the HTTP API of a running operator, and turns each failure into a sentence.</summary>
 internal sealed class ApiClient : IDisposable
 {
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan DefaultPatience = TimeSpan.FromSeconds(100);
+
     private readonly HttpMessageInvoker _http;
     private readonly Uri _server;
     private readonly string? _token;
+    private readonly TimeSpan _patience;
 
-    public ApiClient(Uri server, string? token)
+    /// <param name="server">Where the operator is.</param>
+    /// <param name="token">For the header Authorization; null for none.</param>
+    /// <param name="patience">For one whole answer. Default: 100 s.</param>
+    public ApiClient(Uri server, string? token, TimeSpan? patience = null)
     {
         _http = new HttpMessageInvoker(new SocketsHttpHandler
         {
-            AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = TimeSpan.FromSeconds(10),
+            AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = ConnectTimeout,
             // A proxy, if the environment names one, can't reach this machine's loopback.
             UseProxy = !server.IsLoopback,
         });
         _server = new Uri(server.AbsoluteUri.TrimEnd('/') + "/");
         _token = token;
+        _patience = patience ?? DefaultPatience;
     }
 
     public void Dispose() => _http.Dispose();
@@ -53,10 +61,12 @@ internal sealed class ApiClient : IDisposable
             request.RequestUri = new Uri(_server, request.RequestUri!);
             if (_token is not null)
                 request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", _token);
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            limit.CancelAfter(_patience);
             try
             {
-                using var response = await _http.SendAsync(request, cancellation);
-                var body = await response.Content.ReadAsStringAsync(cancellation);
+                using var response = await _http.SendAsync(request, limit.Token);
+                var body = await response.Content.ReadAsStringAsync(limit.Token);
                 return response.IsSuccessStatusCode
                     ? JsonNode.Parse(body) ?? throw new VerbFailedException($"{request.RequestUri} answered with nothing.")
                     : throw new VerbFailedException(Refusal(response, body), transient: IsTransient(response.StatusCode));
@@ -64,6 +74,15 @@ internal sealed class ApiClient : IDisposable
             catch (HttpRequestException e)
             {
                 throw new VerbFailedException(Unreachable(e), transient: true);
+            }
+            catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
+            {
+                // Where packets are lost, which is how the address of a pod that is gone looks for a while.
+                throw new VerbFailedException(
+                    e.InnerException is TimeoutException
+                        ? $"{_server} can't be reached: no connection within {ConnectTimeout.TotalSeconds} s. Check --server and the network in between."
+                        : $"{_server} did not answer within {_patience.TotalSeconds} s.",
+                    transient: true);
             }
             catch (JsonException)
             {

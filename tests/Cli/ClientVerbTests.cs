@@ -1,4 +1,7 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using WebhookOperator.Cli;
 using WebhookOperator.Tests.Testing;
 
 namespace WebhookOperator.Tests.Cli;
@@ -125,6 +128,20 @@ public sealed class ClientVerbTests
         Assert.Contains($"No operator answers at {closed}", shell.Error);
         Assert.Contains("webhook-operator run --manifests", shell.Error);
         Assert.Single(shell.Error.Trim().Split('\n'));
+    }
+
+    [Fact]
+    public async Task Where_nothing_comes_back_it_does_not_wait_for_ever()
+    {
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        var server = new Uri($"http://127.0.0.1:{((IPEndPoint)silent.LocalEndpoint).Port}");
+        using var api = new ApiClient(server, null, patience: TimeSpan.FromMilliseconds(100));
+
+        var failure = await Assert.ThrowsAsync<VerbFailedException>(() => api.GetAsync("v1/namespaces", TestContext.Current.CancellationToken));
+
+        Assert.Equal($"{server} did not answer within 0.1 s.", failure.Message);
+        Assert.True(failure.Transient);
     }
 
     [Fact]
