@@ -16,10 +16,6 @@ internal sealed partial class GroupCommitter : IDisposable
     /// <summary>Of bodies in one group: some milliseconds of work, against which one fsync is cheap.</summary>
     private const long MaxBytes = 512 << 10;
 
-    /// <summary>From a group of so many on, calls come so fast that the next group is worth waiting for.</summary>
-    private const int ManyOperations = 16;
-    private const int GatherMilliseconds = 1;
-
     private static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(1);
 
     private readonly string _path;
@@ -106,7 +102,6 @@ internal sealed partial class GroupCommitter : IDisposable
         while (true)
         {
             Take(group, cancelled);
-            var tookAll = _changes.IsEmpty && _events.IsEmpty;
             if (group.Count > 0)
                 Commit(group);
             else if (_closed)
@@ -114,8 +109,6 @@ internal sealed partial class GroupCommitter : IDisposable
             else if (cancelled.Count == 0)
                 WaitForMore();
             Answers.Send(cancelled);
-            if (tookAll && group.Count >= ManyOperations)
-                Gather(group.Count);
             group.Clear();
             cancelled.Clear();
         }
@@ -129,19 +122,6 @@ internal sealed partial class GroupCommitter : IDisposable
             if (_changes.IsEmpty && _events.IsEmpty && !_closed)
                 Monitor.Wait(_sleep);
             Volatile.Write(ref _waiting, 0);
-        }
-    }
-
-    /// <summary>
-    /// A commit writes a page of each table and index at least, however few rows are new: under load, groups twice
-    /// as large cost the processors noticeably less, and the callers a moment.
-    /// </summary>
-    private void Gather(int previous)
-    {
-        lock (_sleep)
-        {
-            if (_changes.Count + _events.Count < previous && !_closed)
-                Monitor.Wait(_sleep, GatherMilliseconds);
         }
     }
 
