@@ -1,10 +1,20 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using System.Text;
 
 namespace WebhookOperator.Bench.Publishing;
 
-internal enum EventMode { Binary, Structured, Batch }
+internal enum EventMode
+{
+    Binary,
+
+    /// <summary>Ids as random as a UUID of version 4; elsewhere they grow, as those of version 7 do.</summary>
+    BinaryInNoOrder,
+    Structured,
+    Batch,
+}
 
 /// <summary>Publishes events over HTTP and adds up what the operator accepted. Thread-safe.</summary>
 internal sealed class Publisher
@@ -40,6 +50,7 @@ internal sealed class Publisher
     public Task PublishAsync(EventMode mode, CancellationToken cancellation) => mode switch
     {
         EventMode.Binary => PublishAsync(EventBody.Type, cancellation),
+        EventMode.BinaryInNoOrder => SendAsync(EventBody.Data(), "application/json", (EventBody.Type, Scattered(Interlocked.Increment(ref _lastId))), 1, cancellation),
         EventMode.Structured => SendAsync(
             EventBody.Structured(Interlocked.Increment(ref _lastId)), "application/cloudevents+json", null, 1, cancellation),
         _ => SendAsync(
@@ -50,19 +61,27 @@ internal sealed class Publisher
     /// <summary>Publishes one event in binary mode.</summary>
     /// <returns>The answer.</returns>
     public Task<byte[]> PublishAsync(string type, CancellationToken cancellation) =>
-        SendAsync(EventBody.Data(), "application/json", type, 1, cancellation);
+        SendAsync(EventBody.Data(), "application/json", (type, Interlocked.Increment(ref _lastId).ToString("D19")), 1, cancellation);
 
-    private async Task<byte[]> SendAsync(byte[] body, string mediaType, string? binaryType, int events, CancellationToken cancellation)
+    /// <summary>A UUID for each number, in no order.</summary>
+    private static string Scattered(long number)
+    {
+        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(MemoryMarshal.AsBytes(new ReadOnlySpan<long>(in number)), hash);
+        return new Guid(hash[..16]).ToString();
+    }
+
+    private async Task<byte[]> SendAsync(byte[] body, string mediaType, (string Type, string Id)? binary, int events, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, _events) { Content = new ByteArrayContent(body) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue(mediaType);
         request.Headers.Authorization = _authorization;
-        if (binaryType is not null)
+        if (binary is { } attributes)
         {
             request.Headers.TryAddWithoutValidation("ce-specversion", "1.0");
-            request.Headers.TryAddWithoutValidation("ce-id", Interlocked.Increment(ref _lastId).ToString("D19"));
+            request.Headers.TryAddWithoutValidation("ce-id", attributes.Id);
             request.Headers.TryAddWithoutValidation("ce-source", EventBody.Source);
-            request.Headers.TryAddWithoutValidation("ce-type", binaryType);
+            request.Headers.TryAddWithoutValidation("ce-type", attributes.Type);
         }
         using var response = await _http.SendAsync(request, cancellation);
         var answer = await response.Content.ReadAsByteArrayAsync(cancellation);
