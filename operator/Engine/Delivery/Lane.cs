@@ -14,6 +14,7 @@ internal sealed class Lane : IDisposable
     private const long ReadBytes = 1 << 20;
     private const int UnsettledPerSlot = 4;
     private static readonly TimeSpan ReadRetry = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan SaveGrace = TimeSpan.FromSeconds(2);
 
     /// <summary>Before a delivery that could not be sent is looked at again; the circuit or a shutdown was in its way.</summary>
     private static readonly TimeSpan ReturnPause = TimeSpan.FromMilliseconds(100);
@@ -26,7 +27,7 @@ internal sealed class Lane : IDisposable
     private readonly LaneContext _context;
     private readonly SubscriptionSeries _series;
     private readonly CancellationTokenSource _stop = new();
-    private readonly CancellationTokenSource _lost = new();
+    private readonly CancellationTokenSource _lost;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private readonly Window _window;
@@ -46,6 +47,9 @@ internal sealed class Lane : IDisposable
     /// </summary>
     private int _settling;
     private long _pending;
+
+    /// <summary>Deliveries that have come to an end here.</summary>
+    private long _ended;
 
     /// <summary>Null once anything has changed.</summary>
     private Task<DeliverySnapshot>? _snapshot;
@@ -67,18 +71,16 @@ internal sealed class Lane : IDisposable
         _claim = claim;
         _claimedTime = context.Time.GetUtcNow();
         _context = context;
+        _lost = new CancellationTokenSource(Timeout.InfiniteTimeSpan, context.Time);
         _subscription = subscription;
         _series = new SubscriptionSeries(context.Instruments, subscription.Name.Namespace, subscription.Name.Name);
         _health = new ReceiverHealth(backlog?.State ?? SubscriptionState.Healthy, context.Time.GetUtcNow());
-        _keeper = new StateKeeper(context, subscription.Uid, _lost.Token);
+        _keeper = new StateKeeper(context, subscription.Uid, claim, _lost.Token);
         _reporter = new OutcomeReporter(context, _series);
         _window = new Window(context.Budget);
-        _circuit = new LaneCircuit(context, subscription, backlog?.State.Circuit, () =>
-        {
-            if (_claim != 0)
-                Save();
-        });
-        _bucket = NewBucket(full: backlog is null);
+        _circuit = new LaneCircuit(context, subscription, backlog?.State.Circuit, CircuitMoved);
+        // Without a backlog, it may all have been sent by another process.
+        _bucket = NewBucket(full: claim == 0 && backlog is null);
         if (backlog is not { Pending: > 0 })
             return;
         _pending = backlog.Pending;
@@ -140,6 +142,8 @@ internal sealed class Lane : IDisposable
     {
         lock (_gate)
         {
+            if (_stopping)
+                return;
             AddPending(reopened);
             _oldestPending = null;
             _window.LookAgain();
@@ -211,6 +215,8 @@ internal sealed class Lane : IDisposable
                 _subscription.Uid, DeliveryState.Dead, cutoff, held, _context.Time.GetUtcNow(), cancellation);
             lock (_gate)
             {
+                if (_stopping)
+                    return;
                 AddPending(-ended);
                 _health.AddDeadLettered(ended);
                 _oldestPending = null;
@@ -240,11 +246,16 @@ internal sealed class Lane : IDisposable
 
     private async Task<DeliverySnapshot> ReadSnapshotAsync(CancellationToken cancellation)
     {
+        var ended = Volatile.Read(ref _ended);
         var oldest = await _context.Store.ReadOldestPendingAsync(_subscription.Uid, cancellation);
         lock (_gate)
         {
             _oldestPending = oldest;
-            return TakeSnapshot(_context.Time.GetUtcNow());
+            var snapshot = TakeSnapshot(_context.Time.GetUtcNow());
+            // It may have ended while it was read.
+            if (_ended != ended)
+                _oldestPending = null;
+            return snapshot;
         }
     }
 
@@ -292,11 +303,11 @@ internal sealed class Lane : IDisposable
         _series.Remove();
     }
 
-    /// <summary>Breaks off what is under way; it stays pending and costs no attempt.</summary>
+    /// <summary>Breaks off what is under way; it stays pending and costs no attempt. What is still to be saved has a moment left.</summary>
     public void Cancel()
     {
         _stop.Cancel();
-        _lost.Cancel();
+        _lost.CancelAfter(SaveGrace);
     }
 
     /// <summary>For a deleted subscription: its series go at once, and what it has pending ends in the store.</summary>
@@ -305,6 +316,7 @@ internal sealed class Lane : IDisposable
         var idle = StopAsync();
         _series.Remove();
         Cancel();
+        await _lost.CancelAsync();
         await idle;
         await CancelPendingAsync(_context, _subscription.Uid, _subscription.Name, cancellation);
         lock (_gate)
@@ -490,6 +502,7 @@ internal sealed class Lane : IDisposable
     {
         if (outcome.Settlement!.State != DeliveryState.Pending)
         {
+            _ended++;
             AddPending(-1);
             if (delivery.Event.AcceptedTime <= _oldestPending)
                 _oldestPending = null;
@@ -502,7 +515,16 @@ internal sealed class Lane : IDisposable
         Save();
     }
 
-    /// <summary>Where other processes may go on, with all that they need for that.</summary>
+    /// <summary>Called from within a request.</summary>
+    private void CircuitMoved()
+    {
+        if (_claim == 0)
+            return;
+        lock (_gate)
+            Save();
+    }
+
+    /// <summary>Where other processes may go on, with all that they need for that. Called under the lock.</summary>
     private void Save()
     {
         if (_lost.IsCancellationRequested)

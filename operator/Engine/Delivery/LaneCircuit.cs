@@ -5,8 +5,8 @@ using WebhookOperator.Telemetry;
 namespace WebhookOperator.Engine.Delivery;
 
 /// <summary>
-/// The circuit of one lane through changes of its subscription. Not thread-safe but for what the breaker does
-/// itself: its lane calls it under its lock.
+/// The circuit of one lane through changes of its subscription. Not thread-safe: its lane calls it under its lock.
+/// It calls the lane from within requests, outside of that lock.
 /// </summary>
 internal sealed class LaneCircuit
 {

@@ -4,7 +4,7 @@ using WebhookOperator.Telemetry;
 namespace WebhookOperator.Engine.Delivery;
 
 /// <summary>Saves a subscription's newest state, one write at a time; states that were overtaken meanwhile are skipped.</summary>
-internal sealed class StateKeeper(LaneContext context, string uid, CancellationToken stop)
+internal sealed class StateKeeper(LaneContext context, string uid, long claim, CancellationToken stop)
 {
     private readonly Lock _gate = new();
     private SubscriptionState? _wanted;
@@ -37,7 +37,7 @@ internal sealed class StateKeeper(LaneContext context, string uid, CancellationT
         try
         {
             while (TakeWanted() is { } state)
-                await context.PersistAsync(token => context.Store.SaveStateAsync(uid, state, token), stop);
+                await context.PersistAsync(token => context.Store.SaveStateAsync(uid, state, claim, token), stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {

@@ -49,7 +49,11 @@ internal interface IDeliveryStore : IAsyncDisposable
     Task<DateTimeOffset?> ReadOldestPendingAsync(string subscriptionUid, CancellationToken cancellation);
 
     /// <summary>Keeps what must outlive a restart or follow a shard to another replica.</summary>
-    Task SaveStateAsync(string subscriptionUid, SubscriptionState state, CancellationToken cancellation);
+    /// <param name="subscriptionUid">Whose.</param>
+    /// <param name="state">The newest.</param>
+    /// <param name="claim">As in <see cref="Settlement.Claim"/>: under one that has ended, nothing is kept.</param>
+    /// <param name="cancellation">Before its turn, it is not kept at all.</param>
+    Task SaveStateAsync(string subscriptionUid, SubscriptionState state, long claim, CancellationToken cancellation);
 
     /// <summary>The delivery log of a subscription, newest first.</summary>
     Task<DeliveryPage> ListDeliveriesAsync(string subscriptionUid, DeliveryQuery query, CancellationToken cancellation);

@@ -15,8 +15,8 @@ internal sealed record EnqueueResult(EventId Id, int Deliveries, bool Duplicate,
     /// <summary>Of an event that was new. Its deliveries are due at once.</summary>
     /// <param name="source">What was stored.</param>
     /// <param name="id">The event's.</param>
-    /// <param name="idStep">From the event's id to that of its first delivery, and on to each next.</param>
-    public static EnqueueResult Stored(NewEvent source, long id, int idStep)
+    /// <param name="idOf">Of its delivery with this number, from 1.</param>
+    public static EnqueueResult Stored(NewEvent source, long id, Func<long, int, long> idOf)
     {
         var stored = new StoredEvent(new EventId(id), source.Namespace, TimeOrderedId.TimeOf(id), source.Event);
         // To the millisecond, as it is read from the store later.
@@ -26,7 +26,7 @@ internal sealed record EnqueueResult(EventId Id, int Deliveries, bool Duplicate,
         {
             pending.Add(new PendingDelivery
             {
-                Id = new DeliveryId(id + ((long)idStep * (i + 1))),
+                Id = new DeliveryId(idOf(id, i + 1)),
                 SubscriptionUid = source.Matches[i].Uid,
                 Event = stored,
                 Attempts = 0,

@@ -194,6 +194,10 @@ public sealed class ShardKeeperTests : IAsyncLifetime
 
         var settlement = new Settlement { Id = delivery.Id, Version = 1, State = DeliveryState.Delivered, Step = 1, Time = TimeProvider.System.GetUtcNow() };
         Assert.False(await store.SettleAsync(settlement with { Claim = dead.Claim }, CancellationToken.None));
+        var failing = new SubscriptionState { FailingSince = TimeProvider.System.GetUtcNow() };
+        await store.SaveStateAsync(orders.Uid, failing, heir.Claim, CancellationToken.None);
+        await store.SaveStateAsync(orders.Uid, SubscriptionState.Healthy, dead.Claim, CancellationToken.None);
+        Assert.NotNull(Assert.Single(await store.ReadBacklogsAsync(CancellationToken.None)).State.FailingSince);
         Assert.True(await store.SettleAsync(settlement with { Claim = heir.Claim }, CancellationToken.None));
         await dead.DisposeAsync();
     }

@@ -35,6 +35,7 @@ public sealed class SenderFailureTests : IDisposable
     [InlineData("HTTP/1.1 200 OK\r\nx-half", "closed it without an answer")]
     [InlineData("SSH-2.0-OpenSSH_9.2\r\n", "was not HTTP")]
     [InlineData("HTTP/1.1 9999 What\r\n\r\n", "was not HTTP")]
+    [InlineData("HTTP/1.1 500 a\0b\r\n\r\n", "was not HTTP")]
     [InlineData("\0\u0001\u0002\u0003\r\n\r\n", "was not HTTP")]
     [InlineData("HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "was not HTTP")]
     [InlineData("HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", null)]

@@ -166,7 +166,7 @@ public abstract class SettleContract : StoreContract
         {
             FailingSince = T0.AddSeconds(1), Disabled = new DisabledState("Gone", "answered 410, größer", 7, T0.AddSeconds(2)),
         };
-        await Store.SaveStateAsync(sick.Uid, state, Token);
+        await Store.SaveStateAsync(sick.Uid, state, 0, Token);
         await ReopenAsync();
 
         var backlogs = (await Store.ReadBacklogsAsync(Token)).ToDictionary(b => b.SubscriptionUid);
@@ -183,14 +183,14 @@ public abstract class SettleContract : StoreContract
     public async Task A_state_can_be_saved_before_the_first_delivery_and_taken_back()
     {
         var subscription = NewSubscription();
-        await Store.SaveStateAsync(subscription.Uid, new SubscriptionState { FailingSince = T0 }, Token);
+        await Store.SaveStateAsync(subscription.Uid, new SubscriptionState { FailingSince = T0 }, 0, Token);
         var delivery = await EnqueueAsync(subscription, "a");
 
         var backlog = Assert.Single(await Store.ReadBacklogsAsync(Token));
         Assert.Equal(subscription.Name, backlog.Name);
         Assert.Equal(T0, backlog.State.FailingSince);
 
-        await Store.SaveStateAsync(subscription.Uid, SubscriptionState.Healthy, Token);
+        await Store.SaveStateAsync(subscription.Uid, SubscriptionState.Healthy, 0, Token);
         Assert.Equal(SubscriptionState.Healthy, Assert.Single(await Store.ReadBacklogsAsync(Token)).State);
         await SettledAsync(delivery, Delivered(delivery, T0));
         Assert.Empty(await Store.ReadBacklogsAsync(Token));

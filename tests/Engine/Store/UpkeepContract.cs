@@ -270,7 +270,7 @@ public abstract class UpkeepContract : StoreContract
         var subscription = NewSubscription();
         var delivery = await EnqueueAsync(subscription, "a");
         await SettledAsync(delivery, Dead(delivery, T0));
-        await Store.SaveStateAsync(subscription.Uid, new SubscriptionState { FailingSince = T0 }, Token);
+        await Store.SaveStateAsync(subscription.Uid, new SubscriptionState { FailingSince = T0 }, 0, Token);
 
         Assert.Equal(3, await SweepAllAsync(T0.AddDays(1)));
 

@@ -113,8 +113,8 @@ internal sealed class PostgresStore : ISharedStore
     public Task<DateTimeOffset?> ReadOldestPendingAsync(string subscriptionUid, CancellationToken cancellation) =>
         _sessions.RunAsync((session, token) => StoreReader.ReadOldestPendingAsync(session, subscriptionUid, token), cancellation);
 
-    public Task SaveStateAsync(string subscriptionUid, SubscriptionState state, CancellationToken cancellation) =>
-        _committer.RunAsync(new SaveStateOperation(subscriptionUid, state, cancellation));
+    public Task SaveStateAsync(string subscriptionUid, SubscriptionState state, long claim, CancellationToken cancellation) =>
+        _committer.RunAsync(new SaveStateOperation(subscriptionUid, state, claim, cancellation));
 
     public Task<DeliveryPage> ListDeliveriesAsync(string subscriptionUid, DeliveryQuery query, CancellationToken cancellation) =>
         _sessions.RunAsync((session, token) => LogReader.ListAsync(session, subscriptionUid, query, token), cancellation);
@@ -170,5 +170,5 @@ internal sealed class PostgresStore : ISharedStore
 
     private static EnqueueResult Answer(NewEvent source, Enqueued stored) => stored.Duplicate
         ? EnqueueResult.Found(stored.Id, stored.Deliveries)
-        : EnqueueResult.Stored(source, stored.Id, IdSequence.Step);
+        : EnqueueResult.Stored(source, stored.Id, IdSequence.Nth);
 }

@@ -64,7 +64,7 @@ internal sealed class WriteGroup
         SELECT id FROM kept
         """;
 
-    /// <summary>Before the settlements, so that they see who has ended a claim meanwhile, and who ends one sees them.</summary>
+    /// <summary>Before what has a claim, so that they see who has ended a claim meanwhile, and who ends one sees them.</summary>
     public const string ClaimSql = $"SELECT count(pg_advisory_xact_lock_shared({AdvisoryLocks.ClaimText}, c.id)) FROM unnest($1) AS c (id)";
 
     /// <summary>Settled already, by this very settlement: its commit had come through, and only the answer had not.</summary>
@@ -79,7 +79,12 @@ internal sealed class WriteGroup
     public const string SaveStateSql = """
         INSERT INTO subscription AS s (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time,
           circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered)
-        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        SELECT v.uid, v.shard, v.failing_since, v.disabled_reason, v.disabled_message, v.disabled_generation, v.disabled_time,
+          v.circuit_since, v.circuit_probe, v.circuit_failures, v.counted_since, v.delivered, v.failed_attempts, v.dead_lettered
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+          AS v (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time,
+            circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered, claim)
+        WHERE v.claim = 0 OR (SELECT m.id FROM member m WHERE m.id = v.claim) IS NOT NULL
         ON CONFLICT (uid) DO UPDATE SET failing_since = excluded.failing_since,
           disabled_reason = excluded.disabled_reason, disabled_message = excluded.disabled_message,
           disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time,
@@ -205,10 +210,11 @@ internal sealed class WriteGroup
         };
     }
 
-    /// <summary>Null where no settlement has a claim.</summary>
+    /// <summary>Null where nothing has a claim.</summary>
     private NpgsqlBatchCommand? ClaimCommand()
     {
-        var claims = _ends.Concat(_retries).Select(s => (int)s.Settlement.Claim).Where(c => c != 0).Distinct().Order().ToArray();
+        var claims = _ends.Concat(_retries).Select(s => s.Settlement.Claim).Concat(_states.Values.Select(s => s.Claim))
+            .Where(c => c != 0).Select(c => (int)c).Distinct().Order().ToArray();
         return claims.Length == 0 ? null : new NpgsqlBatchCommand(ClaimSql) { Parameters = { Column.Of(claims, c => c) } };
     }
 
@@ -260,6 +266,7 @@ internal sealed class WriteGroup
                 Column.Of(s, s => s.State.Circuit?.NextProbeTime.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Circuit?.FailedProbes),
                 Column.Of(s, s => s.State.Counters?.Since.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Counters?.Delivered),
                 Column.Of(s, s => s.State.Counters?.FailedAttempts), Column.Of(s, s => s.State.Counters?.DeadLettered),
+                Column.Of(s, s => (int)s.Claim),
             },
         };
     }

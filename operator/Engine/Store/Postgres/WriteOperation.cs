@@ -52,12 +52,14 @@ internal sealed class SettleOperation(Settlement settlement, bool uncertain, Can
     public bool Uncertain => uncertain;
 }
 
-internal sealed class SaveStateOperation(string uid, SubscriptionState state, CancellationToken cancellation)
+internal sealed class SaveStateOperation(string uid, SubscriptionState state, long claim, CancellationToken cancellation)
     : WriteOperation<bool>(WriteNames.SaveState, 0, cancellation)
 {
     public string Uid => uid;
 
     public SubscriptionState State => state;
+
+    public long Claim => claim;
 }
 
 /// <summary>Changes nothing, to see whether anything can be changed.</summary>

@@ -78,7 +78,7 @@ internal sealed class SqliteStore : IDeliveryStore
     public Task<DateTimeOffset?> ReadOldestPendingAsync(string subscriptionUid, CancellationToken cancellation) =>
         _readers.RunAsync(reader => reader.ReadOldestPending(subscriptionUid), cancellation);
 
-    public Task SaveStateAsync(string subscriptionUid, SubscriptionState state, CancellationToken cancellation) =>
+    public Task SaveStateAsync(string subscriptionUid, SubscriptionState state, long claim, CancellationToken cancellation) =>
         _committer.RunAsync(WriteNames.SaveState, 0, writer => writer.SaveState(subscriptionUid, state), cancellation);
 
     public Task<DeliveryPage> ListDeliveriesAsync(string subscriptionUid, DeliveryQuery query, CancellationToken cancellation) =>
@@ -156,5 +156,5 @@ internal sealed class SqliteStore : IDeliveryStore
 
     private static EnqueueResult Answer(NewEvent source, Enqueued stored) => stored.Duplicate
         ? EnqueueResult.Found(stored.Id, stored.Deliveries)
-        : EnqueueResult.Stored(source, stored.Id, idStep: 1);
+        : EnqueueResult.Stored(source, stored.Id, static (id, number) => id + number);
 }

@@ -55,7 +55,7 @@ public sealed class ReplicaTests : IAsyncLifetime
         await using (var store = await PostgresHost.OpenAsync(_good, instruments))
         {
             await Task.WhenAll(Enumerable.Range(0, 500).Select(i => store.EnqueueAsync([Accept($"{i}", T0, Subscription("a"))], Token)));
-            await store.SaveStateAsync("uid", SubscriptionState.Healthy, Token);
+            await store.SaveStateAsync("uid", SubscriptionState.Healthy, 0, Token);
         }
 
         Assert.InRange(instruments.StoreBatchSize.Sum, 501, 520);

@@ -32,7 +32,6 @@ public sealed class FaultTests : IAsyncDisposable
                     await SqliteHost.FillAsync(store, count: 2, bodyBytes: 50_000, prefix: $"before-{stored}");
             });
             Assert.Contains("is full", refusal.Message, StringComparison.Ordinal);
-            Assert.NotNull(store.Fault);
             Assert.Equal(refusal.Message, store.Fault);
             Assert.Equal(1, instruments.StoreErrors.WithLabels("enqueue").Value);
             Assert.Equal(stored * 2, Assert.Single(await store.ReadBacklogsAsync(Token)).Pending);

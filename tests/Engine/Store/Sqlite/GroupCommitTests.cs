@@ -20,7 +20,7 @@ public sealed class GroupCommitTests : IAsyncDisposable
             _host.Path, instruments, TimeProvider.System, NullLogger.Instance, TestContext.Current.CancellationToken);
 
         await Task.WhenAll(Enumerable.Range(0, 500).Select(i => SqliteHost.FillAsync(store, count: 1, bodyBytes: 10, $"{i}")));
-        await store.SaveStateAsync("uid", SubscriptionState.Healthy, TestContext.Current.CancellationToken);
+        await store.SaveStateAsync("uid", SubscriptionState.Healthy, 0, TestContext.Current.CancellationToken);
 
         Assert.Equal(501, instruments.StoreBatchSize.Sum);
         Assert.InRange(instruments.StoreBatchSize.Count, 2, 400);
