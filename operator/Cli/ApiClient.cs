@@ -77,7 +77,7 @@ internal sealed class ApiClient : IDisposable
             }
             catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
             {
-                // Where packets are lost, which is how the address of a pod that is gone looks for a while.
+                // No connection is what the address of a pod that is gone looks like for a while.
                 throw new VerbFailedException(
                     e.InnerException is TimeoutException
                         ? $"{_server} can't be reached: no connection within {ConnectTimeout.TotalSeconds} s. Check --server and the network in between."

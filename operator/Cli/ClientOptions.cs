@@ -46,8 +46,9 @@ internal sealed class ClientOptions
     /// <summary><c>v1/namespaces/NS/</c>, escaped.</summary>
     public string NamespacePath(ParseResult parsed) => $"v1/namespaces/{Uri.EscapeDataString(Namespace(parsed))}/";
 
-    public ApiClient Connect(ParseResult parsed) =>
-        new(new Uri(Server(parsed.GetValue(_server)).Value), parsed.GetValue(_tokenFile) is { } file ? Token(file) : null);
+    /// <inheritdoc cref="ApiClient(Uri, string?, TimeSpan?)"/>
+    public ApiClient Connect(ParseResult parsed, TimeSpan? patience = null) =>
+        new(new Uri(Server(parsed.GetValue(_server)).Value), parsed.GetValue(_tokenFile) is { } file ? Token(file) : null, patience);
 
     private IEnumerable<string> Faults(CommandResult result)
     {

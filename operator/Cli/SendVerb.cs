@@ -12,6 +12,9 @@ internal static class SendVerb
 {
     private const int MostEvents = 100_000;
 
+    /// <summary>Storing an event takes milliseconds; who does not answer has gone.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(250);
 
     public static Verb Create(Shell shell)
@@ -28,7 +31,7 @@ internal static class SendVerb
         command.SetAction(async (parsed, cancellation) =>
         {
             var template = await options.ReadAsync(parsed, shell, cancellation);
-            using var api = client.Connect(parsed);
+            using var api = client.Connect(parsed, Patience);
             var path = client.NamespacePath(parsed) + "events";
             // The operator's clock may be behind this one.
             var since = shell.Time.GetUtcNow() - TimeSpan.FromMinutes(10);
