@@ -6,7 +6,7 @@ namespace WebhookOperator.Bench;
 /// <summary>What the sections share: the receiver, folders, and the rate that one of them finds out for the others.</summary>
 internal sealed class Workbench(bool quick, string folder) : IAsyncDisposable
 {
-    /// <summary>Concurrent requests, of the bare loop and of publishing alike: enough that none of them waits for a commit only.</summary>
+    /// <summary>Concurrent requests, of the bare loop and of publishing alike: enough that there is always one that does not wait for a commit.</summary>
     public const int Workers = 128;
 
     private ReceiverProcess? _receiver;

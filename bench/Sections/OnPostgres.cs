@@ -50,7 +50,7 @@ internal static class OnPostgres
                 rounds.Add(await path.RunAsync(mode, events, cancellation));
                 statements.Add((await StatementsAsync() - before) / (double)events);
                 limits.Add(await BareAsync());
-                ratios.Add(2 * rounds[^1].Rate / (limits[^2] + limits[^1]));
+                ratios.Add(Sample.Share(rounds[^1].Rate, limits[^2], limits[^1]));
             }
             figures.Add(Figure.AtLeast($"{name} ÷ bare loop", Sample.Median(ratios), wanted, Figure.Text(Sample.Median(limits), "POST/s")));
             figures.Add(new Figure(

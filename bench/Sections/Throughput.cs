@@ -13,15 +13,6 @@ internal static class Throughput
     private const double WantedBatch = 0.35;
     private const double RoundSeconds = 2.5;
 
-    private static readonly Case[] Ordered =
-    [
-        new(EventMode.Binary, "single events, binary mode", WantedSingle),
-        new(EventMode.Structured, "single events, structured", WantedSingle),
-        new(EventMode.Batch, $"batches of {Publisher.BatchSize}", WantedBatch),
-    ];
-
-    private static readonly Case[] Unordered = [new(EventMode.BinaryInNoOrder, "single events, ids in no order", null)];
-
     private sealed record Case(EventMode Mode, string Name, double? Wanted)
     {
         public List<EndToEndRound> Rounds { get; } = [];
@@ -31,10 +22,17 @@ internal static class Throughput
 
     public static async Task<IReadOnlyList<Figure>> RunAsync(Workbench bench, CancellationToken cancellation)
     {
-        var figures = await MeasureAsync(bench, Ordered, cancellation);
-        bench.SingleRate = Sample.Median(Ordered[0].Rounds.Select(r => r.Rate));
+        Case[] ordered =
+        [
+            new(EventMode.Binary, "single events, binary mode", WantedSingle),
+            new(EventMode.Structured, "single events, structured", WantedSingle),
+            new(EventMode.Batch, $"batches of {Publisher.BatchSize}", WantedBatch),
+        ];
+        var figures = await MeasureAsync(bench, ordered, cancellation);
+        bench.SingleRate = Sample.Median(ordered[0].Rounds.Select(r => r.Rate));
         // On a store of its own: they leave their mark on the index of ids.
-        return [.. figures, .. await MeasureAsync(bench, Unordered, cancellation)];
+        Case[] unordered = [new(EventMode.BinaryInNoOrder, "single events, ids in no order", null)];
+        return [.. figures, .. await MeasureAsync(bench, unordered, cancellation)];
     }
 
     private static async Task<IReadOnlyList<Figure>> MeasureAsync(Workbench bench, Case[] cases, CancellationToken cancellation)
@@ -42,21 +40,21 @@ internal static class Throughput
         await using var path = await EndToEnd.StartAsync(bench, cancellation);
         var bare = new BareLoop(bench.Http, path.Receiver.Hook);
         var bareTime = bench.Seconds(2, 1);
-        await Bare();
+        await BareAsync();
         var estimates = new Dictionary<EventMode, double>();
         foreach (var one in cases)
             estimates[one.Mode] = await path.WarmUpAsync(one.Mode, cancellation);
 
-        var bareRounds = new List<(double Rate, TimeSpan Ends)> { await Bare() };
+        var bareRounds = new List<(double Rate, TimeSpan Ends)> { await BareAsync() };
         for (var i = 0; i < (bench.Quick ? 1 : 5); i++)
             foreach (var one in cases)
             {
                 var events = (long)(estimates[one.Mode] * (bench.Quick ? 1 : RoundSeconds));
                 var round = await path.RunAsync(one.Mode, events, cancellation);
                 var before = bareRounds[^1];
-                bareRounds.Add(await Bare());
+                bareRounds.Add(await BareAsync());
                 one.Rounds.Add(round);
-                one.Ratios.Add(2 * round.Rate / (before.Rate + bareRounds[^1].Rate));
+                one.Ratios.Add(Sample.Share(round.Rate, before.Rate, bareRounds[^1].Rate));
             }
 
         var limit = Figure.Text(Sample.Median(bareRounds.Select(r => r.Rate)), "POST/s");
@@ -78,7 +76,7 @@ internal static class Throughput
         }
         return figures;
 
-        async Task<(double Rate, TimeSpan Ends)> Bare()
+        async Task<(double Rate, TimeSpan Ends)> BareAsync()
         {
             var before = path.Receiver.ProcessorTimeOfEnds;
             var (posts, rate) = await Load.TimeAsync(Workbench.Workers, bareTime, () => bare.PostAsync(cancellation), cancellation);

@@ -12,7 +12,7 @@ internal static class Logs
         logging.SetMinimumLevel(settings.LogLevel);
         // Kestrel's own lines tell of single requests and connections.
         logging.AddFilter("Microsoft", LogLevel.Warning);
-        // Its scopes and its lines for each request. Unless it is silent, each request has an Activity, which nobody reads.
+        // ASP.NET's scopes and lines for each request. Unless they are off, each request has an Activity, which nobody reads.
         logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
         // What keeps a server from starting is thrown, and told by the verb in one sentence.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
