@@ -23,11 +23,11 @@ choose_cluster() {
   if [ ${#missing[@]} -gt 0 ]; then
     command -v apt-get >/dev/null || cannot "these programs are missing: ${missing[*]}"
     say "Installing ${missing[*]}"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+      cannot "could not install ${missing[*]}"
   fi
   if [ -z "${CLUSTER_BIN:-}" ]; then
-    "$(dirname "$cluster_sh")/unpack.sh" "$work/kubernetes" kubernetes- >/dev/null
+    "$(dirname "$cluster_sh")/unpack.sh" "$work/kubernetes" kubernetes- >/dev/null || cannot "there are no programs of Kubernetes"
     CLUSTER_BIN=$(find "$work/kubernetes" -maxdepth 1 -name 'kubernetes-*' | sort -V | tail -n 1)
     export CLUSTER_BIN
   fi
@@ -51,7 +51,7 @@ cluster_up() {
   if [ $provider = kind ]; then
     cluster=webhook-operator-e2e
     export KUBECONFIG=$work/kubeconfig
-    kind create cluster --name $cluster --wait 120s
+    kind create cluster --name $cluster --wait 120s || cannot "kind could not make a cluster"
   else
     # Short: unix sockets have paths of 108 characters at most.
     cluster=$(mktemp -d /tmp/wo-e2e.XXXXXX)
@@ -89,6 +89,7 @@ Y
 
 finish() {
   local code=$?
+  set +e # What fails here must not become the exit code.
   [ -z "${follower:-}" ] || kill "$follower" 2>/dev/null || true
   if [ $code != 0 ] && [ -n "${system:-}" ]; then
     k get pods,whsub -A -o wide >&2 || true

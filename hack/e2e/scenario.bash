@@ -161,8 +161,10 @@ one_pod() { k get pods -n "$system" -l $operator -o jsonpath='{.items[0].metadat
 start_to_ready() {
   local pod started ready worst=0
   for pod in $(k get pods -n "$system" -l $operator -o jsonpath='{.items[*].metadata.name}'); do
-    started=$(date -d "$(k get pod -n "$system" "$pod" -o jsonpath='{.status.containerStatuses[0].state.running.startedAt}')" +%s)
-    ready=$(date -d "$(k logs -n "$system" "$pod" --timestamps | awk '/ Ready\. /{print $1; exit}')" +%s.%N)
+    started=$(k get pod -n "$system" "$pod" -o jsonpath='{.status.containerStatuses[0].state.running.startedAt}')
+    ready=$(k logs -n "$system" "$pod" --timestamps | awk '/ Ready\. / && !at {at = $1} END {print at}')
+    [ -n "$started" ] && [ -n "$ready" ] || return 0
+    started=$(date -d "$started" +%s) ready=$(date -d "$ready" +%s.%N)
     worst=$(awk -v a="$started" -v b="$ready" -v w="$worst" 'BEGIN {d = b - a; printf "%.1f", (d > w ? d : w)}')
   done
   echo "$worst"
@@ -306,7 +308,9 @@ half() { ! failed "$1" && [ "$(accepted "$1" | wc -l)" -ge $((events / 2)) ]; }
 
 published() {
   until_true 300 "the load $1 is published" ended "$1"
-  accepted "$1" >>"$work/accepted-$shop.txt"
+  accepted "$1" >"$work/accepted.txt"
+  [ "$(wc -l <"$work/accepted.txt")" = "$events" ] || die "of $events events that were accepted, $(wc -l <"$work/accepted.txt") are in the log of the load $1"
+  cat "$work/accepted.txt" >>"$work/accepted-$shop.txt"
 }
 
 ended() { ! failed "$1" && k get job -n "$shop" "$1" -o jsonpath='{.status.conditions[*].type}' | grep -q Complete; }
@@ -335,9 +339,11 @@ rolls=0
 new_key_signs() {
   rolls=$((rolls + 1))
   send_job "rolled-$rolls" --type=shop.rolled --retry=30s --wait=30s
-  until_true 60 "the event after the roll" ended "rolled-$rolls"
+  until_true 60 "the end of the event after the roll" over "rolled-$rolls"
   [ "$(k get job -n "$shop" "rolled-$rolls" -o jsonpath='{.status.succeeded}')" = 1 ]
 }
+
+over() { k get job -n "$shop" "$1" -o jsonpath='{.status.conditions[*].type}' | grep -qE 'Complete|Failed'; }
 
 status_is_right() {
   local delivered pending ready
