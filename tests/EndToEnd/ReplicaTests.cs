@@ -109,6 +109,21 @@ public sealed class ReplicaTests : IAsyncLifetime
         await FinishAsync();
     }
 
+    [Fact]
+    public async Task A_standby_that_takes_over_has_all_that_was_accepted_and_the_replicas_find_it_by_themselves()
+    {
+        await using var primary = await PostgresServer.StartAsync("max_connections=100");
+        await using var standby = await primary.StartStandbyAsync();
+        await primary.WaitForStandbyAsync();
+        await StartAsync(primary.ConnectionString("postgres", standby));
+        Publish();
+        await AcceptAsync(300);
+        await primary.StopAsync("immediate");
+        await standby.PromoteAsync();
+        await AcceptAsync(300);
+        await FinishAsync();
+    }
+
     private async Task StartAsync(string connectionString)
     {
         for (var i = 0; i < Replicas; i++)

@@ -74,9 +74,10 @@ internal sealed class ControlPlane : IAsyncDisposable
                 await plane.StartServerAsync();
                 return plane;
             }
-            catch (InvalidOperationException) when (tried < Tries)
+            catch (Exception e) when (e is InvalidOperationException or TimeoutException && tried < Tries)
             {
-                // A port that was free a moment ago was taken by another program.
+                // A port that was free a moment ago was taken by another program, or the server has hung in its start, as it has
+                // been seen to do; the tests are about what comes after.
                 await plane.DisposeAsync();
             }
         }

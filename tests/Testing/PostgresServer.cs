@@ -63,6 +63,23 @@ internal sealed class PostgresServer : IAsyncDisposable
     public string ConnectionString(string database, string user = "postgres", string password = Password, int? port = null) =>
         $"Host=127.0.0.1;Port={port ?? Port};Database={database};Username={user};Password={password}";
 
+    /// <summary>To whichever of the two is the primary.</summary>
+    public string ConnectionString(string database, PostgresServer standby) =>
+        ConnectionString(database).Replace(
+            $"Host=127.0.0.1;Port={Port}", $"Host=127.0.0.1:{Port},127.0.0.1:{standby.Port};Target Session Attributes=primary", StringComparison.Ordinal);
+
+    /// <summary>No commit of this server is answered from here on before its standby has it on disk.</summary>
+    public async Task WaitForStandbyAsync()
+    {
+        await ExecuteAsync("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        await ExecuteAsync("postgres", "SELECT pg_reload_conf()");
+        while (await ReadAsync("postgres", "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'") is null)
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System);
+    }
+
+    /// <summary>This standby becomes a primary.</summary>
+    public Task PromoteAsync() => RunProgramAsync("pg_ctl", "promote", "--pgdata", DataFolder, "--wait", "--timeout", "60");
+
     public async Task StartAgainAsync()
     {
         var options = _options.Append($"port={Port}").Append("listen_addresses=127.0.0.1").Append($"unix_socket_directories={_folder}");
