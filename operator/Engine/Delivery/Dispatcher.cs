@@ -88,16 +88,16 @@ internal sealed class Dispatcher(LaneContext context, ISharedStore? shared = nul
         // A namesake that was deleted goes first, so that its series do not take the new one's with them.
         if (_uids.TryGetValue(subscription.Name, out var namesake) && namesake != subscription.Uid)
             Remove(namesake);
+        Lane? lane;
         lock (_gate)
         {
             _uids[subscription.Name] = subscription.Uid;
             var known = _known.AddOrUpdate(
                 subscription.Uid, _ => new Known(subscription, Shard.Of(subscription.Uid)), (_, before) => before with { Subscription = subscription });
-            if (!_lanes.ContainsKey(subscription.Uid))
+            if (!_lanes.TryGetValue(subscription.Uid, out lane))
                 StartLane(known);
         }
-        if (_lanes.TryGetValue(subscription.Uid, out var lane))
-            lane.Update(subscription);
+        lane?.Update(subscription);
     }
 
     /// <summary>The subscription was deleted: what it has pending is cancelled, in the background.</summary>
