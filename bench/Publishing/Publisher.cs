@@ -63,6 +63,15 @@ internal sealed class Publisher
     public Task<byte[]> PublishAsync(string type, CancellationToken cancellation) =>
         SendAsync(EventBody.Data(), "application/json", (type, Interlocked.Increment(ref _lastId).ToString("D19")), 1, cancellation);
 
+    /// <summary>The attributes of an event in binary mode.</summary>
+    public static void AddAttributes(HttpRequestHeaders headers, string type, string id)
+    {
+        headers.TryAddWithoutValidation("ce-specversion", "1.0");
+        headers.TryAddWithoutValidation("ce-id", id);
+        headers.TryAddWithoutValidation("ce-source", EventBody.Source);
+        headers.TryAddWithoutValidation("ce-type", type);
+    }
+
     /// <summary>A UUID for each number, in no order.</summary>
     private static string Scattered(long number)
     {
@@ -77,12 +86,7 @@ internal sealed class Publisher
         request.Content.Headers.ContentType = new MediaTypeHeaderValue(mediaType);
         request.Headers.Authorization = _authorization;
         if (binary is { } attributes)
-        {
-            request.Headers.TryAddWithoutValidation("ce-specversion", "1.0");
-            request.Headers.TryAddWithoutValidation("ce-id", attributes.Id);
-            request.Headers.TryAddWithoutValidation("ce-source", EventBody.Source);
-            request.Headers.TryAddWithoutValidation("ce-type", attributes.Type);
-        }
+            AddAttributes(request.Headers, attributes.Type, attributes.Id);
         using var response = await _http.SendAsync(request, cancellation);
         var answer = await response.Content.ReadAsByteArrayAsync(cancellation);
         if (response.StatusCode != HttpStatusCode.Accepted)

@@ -100,10 +100,7 @@ internal sealed class ReplicaSet : IAsyncDisposable
         {
             Content = new ByteArrayContent(EventBody.Data()) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } },
         };
-        request.Headers.TryAddWithoutValidation("ce-specversion", "1.0");
-        request.Headers.TryAddWithoutValidation("ce-id", $"{number}");
-        request.Headers.TryAddWithoutValidation("ce-source", EventBody.Source);
-        request.Headers.TryAddWithoutValidation("ce-type", type);
+        Publisher.AddAttributes(request.Headers, type, $"{number}");
         try
         {
             using var response = await _bench.Http.SendAsync(request, cancellation);
