@@ -13,7 +13,7 @@ internal sealed class LaneContext(
     IDeliveryStore store, SendRequest send, Instruments instruments, TimeProvider time, Func<double> random,
     ILogger logger, Action<AttemptReport>? onAttempt) : IDisposable
 {
-    /// <summary>Bounds the bodies in memory; deliveries beyond it stay in the store until there is room.</summary>
+    /// <summary>Bounds what is due and in memory; deliveries beyond it stay in the store until there is room.</summary>
     private const long WindowBytes = 64L << 20;
 
     private static readonly TimeSpan FirstStoreRetry = TimeSpan.FromMilliseconds(100);

@@ -10,6 +10,12 @@ namespace WebhookOperator.Engine.Delivery;
 /// </summary>
 internal sealed class Window(WindowBudget budget)
 {
+    /// <summary>The most that wait to be started, where memory is to spare.</summary>
+    private const int Largest = 16 * 1024;
+
+    /// <summary>About what a delivery takes beside its body.</summary>
+    private const int Overhead = 1024;
+
     /// <summary>From when an event is accepted until it is offered, at the very most.</summary>
     private static readonly TimeSpan OfferDelay = TimeSpan.FromSeconds(30);
 
@@ -46,11 +52,13 @@ internal sealed class Window(WindowBudget budget)
     public HashSet<DeliveryId> HeldIds => [.. _held];
 
     /// <summary>Takes on a delivery that was just stored, where there is room and nothing older waits in the store.</summary>
-    public void Offer(PendingDelivery delivery, int capacity)
+    /// <param name="delivery">Not held yet.</param>
+    /// <param name="share">With so many waiting, only what others can spare is room: a burst need not be read again from the store.</param>
+    public void Offer(PendingDelivery delivery, int share)
     {
         if (_readFirst?.Remove(delivery.Id) == true)
             return;
-        if (_more || _ready.Count >= capacity || !TryTakeBudget(delivery.Event.Event.Body.Length))
+        if (_more || !TryTakeBudget(SizeOf(delivery), share))
         {
             _more = true;
             return;
@@ -111,7 +119,7 @@ internal sealed class Window(WindowBudget budget)
         {
             if (_settledDuringRead.Contains(delivery.Id) || !_held.Add(delivery.Id))
                 continue;
-            budget.Take(delivery.Event.Event.Body.Length);
+            budget.Take(SizeOf(delivery));
             _ready.Enqueue(delivery);
             if (delivery.Attempts == 0 && delivery.StartedTime > now - OfferDelay)
                 (_readFirst ??= new RecentIds()).Add(delivery.Id, now);
@@ -134,18 +142,22 @@ internal sealed class Window(WindowBudget budget)
         _settledDuringRead.Clear();
     }
 
-    private bool TryTakeBudget(long size)
+    private bool TryTakeBudget(long size, int share)
     {
+        if (_ready.Count >= share)
+            return _ready.Count < Largest && budget.TryTakeSpare(size);
         if (_held.Count > 0)
             return budget.TryTake(size);
         budget.Take(size);
         return true;
     }
 
+    private static long SizeOf(PendingDelivery delivery) => delivery.Event.Event.Body.Length + Overhead;
+
     private void Forget(PendingDelivery delivery)
     {
         if (_held.Remove(delivery.Id))
-            budget.Release(delivery.Event.Event.Body.Length);
+            budget.Release(SizeOf(delivery));
     }
 
     private static DateTimeOffset? Earlier(DateTimeOffset? a, DateTimeOffset? b) => a is null || b < a ? b ?? a : a;

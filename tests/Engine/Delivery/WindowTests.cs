@@ -8,7 +8,10 @@ public sealed class WindowTests
 {
     private static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    private readonly Window _window = new(new WindowBudget(1 << 20));
+    private readonly WindowBudget _budget = new(1 << 20);
+    private readonly Window _window;
+
+    public WindowTests() => _window = new Window(_budget);
 
     [Fact]
     public void What_a_read_saw_before_it_was_offered_is_started_once_whatever_became_of_it_meanwhile()
@@ -36,6 +39,31 @@ public sealed class WindowTests
         _window.Offer(Delivery(2), 100);
 
         Assert.Equal((1, (DateTimeOffset?)null), (_window.Ready, _window.NextRead));
+    }
+
+    [Fact]
+    public void A_burst_is_held_as_long_as_others_have_half_of_the_memory()
+    {
+        for (var id = 1; id <= 2000; id++)
+            _window.Offer(Delivery(id), 100);
+
+        Assert.InRange(_budget.Free, 1 << 19, (1 << 19) + 2048);
+        Assert.InRange(_window.Ready, 400, 511);
+        Assert.Equal(DateTimeOffset.MinValue, _window.NextRead);
+    }
+
+    [Fact]
+    public void Up_to_its_share_a_window_takes_what_there_is_and_one_delivery_always()
+    {
+        _budget.Take((1 << 20) - 4096);
+        for (var id = 1; id <= 10; id++)
+            _window.Offer(Delivery(id), 100);
+        Assert.Equal(3, _window.Held);
+
+        var other = new Window(_budget);
+        other.Offer(Delivery(11), 100);
+        other.Offer(Delivery(12), 100);
+        Assert.Equal(1, other.Held);
     }
 
     private void Read(params PendingDelivery[] found)
