@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using k8s;
 using WebhookOperator.Api;
 using WebhookOperator.Engine.Delivery;
+using WebhookOperator.Engine.Store;
 using WebhookOperator.Telemetry;
 
 namespace WebhookOperator.Status;
@@ -11,7 +12,7 @@ namespace WebhookOperator.Status;
 /// more often than the pace says and only where something changed.
 /// </summary>
 /// <param name="source">Where status goes.</param>
-/// <param name="deliveries">Asks the dispatcher by uid; null where another replica delivers.</param>
+/// <param name="deliveries">Asks the dispatcher by uid; null where another replica delivers. It may need the store, which may be away.</param>
 /// <param name="pace">How often.</param>
 /// <param name="tell">Where transitions are told.</param>
 /// <param name="time">For the pace and for transitions.</param>
@@ -79,7 +80,17 @@ internal sealed partial class DeliveryStatusWriter(
         var now = time.GetUtcNow();
         foreach (var (key, entry) in _entries)
         {
-            if (await ChangeAsync(key, entry, cancellation) is not { } change)
+            Change? found;
+            try
+            {
+                found = await ChangeAsync(key, entry, cancellation);
+            }
+            catch (StoreUnavailableException)
+            {
+                // Each of the others could take as long to fail. The store's own log tells why; the next pass begins anew.
+                break;
+            }
+            if (found is not { } change)
                 continue;
             if (all || (change.IsTransition && now >= entry.NextTransition))
                 due.Add(change);

@@ -37,7 +37,7 @@ internal static partial class DeliveryLog
     [LoggerMessage(LogLevel.Information, "{Subscription}: deleted; {Cancelled} pending deliveries cancelled")]
     public static partial void LaneRemoved(this ILogger logger, NamespacedName subscription, long cancelled);
 
-    [LoggerMessage(LogLevel.Warning, "The store can't take a result now and is tried again in {Seconds} s: {Message}")]
+    [LoggerMessage(LogLevel.Warning, "The store is not available and is tried again in {Seconds} s: {Message}")]
     public static partial void StoreRetry(this ILogger logger, double seconds, string message);
 
     [LoggerMessage(LogLevel.Information, "Joined the replicas of this store as member {Member}")]

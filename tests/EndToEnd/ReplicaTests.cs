@@ -24,9 +24,11 @@ public sealed class ReplicaTests : IAsyncLifetime
     /// <summary>By the id of the answer, how many deliveries it promised.</summary>
     private readonly ConcurrentDictionary<string, int> _accepted = new();
     private readonly CancellationTokenSource _enough = new();
+    private readonly CancellationTokenSource _over = new();
     private readonly List<Task> _publishing = [];
     private Receiver _receiver = null!;
     private int _published;
+    private int _refused;
 
     public async ValueTask InitializeAsync()
     {
@@ -46,12 +48,14 @@ public sealed class ReplicaTests : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         await _enough.CancelAsync();
+        await _over.CancelAsync();
         await Task.WhenAll(_publishing);
         foreach (var replica in _replicas)
             await replica.DisposeAsync();
         await _receiver.DisposeAsync();
         _http.Dispose();
         _enough.Dispose();
+        _over.Dispose();
         _folder.Dispose();
     }
 
@@ -124,6 +128,28 @@ public sealed class ReplicaTests : IAsyncLifetime
         await FinishAsync();
     }
 
+    [Fact]
+    public async Task A_database_that_hangs_is_given_up_and_what_was_sent_meanwhile_is_sent_once_more_at_most()
+    {
+        await using var server = await PostgresServer.StartAsync("max_connections=100");
+        await StartAsync(server.ConnectionString("postgres"));
+        Publish();
+        await AcceptAsync(300);
+        await server.FreezeAsync();
+        foreach (var replica in _replicas)
+            await LocalOperator.UntilAsync(async () => !await replica.IsReadyAsync());
+        var accepted = _accepted.Count;
+        var refused = _refused;
+        await LocalOperator.UntilAsync(() => Task.FromResult(_refused >= refused + (2 * Publishers)));
+        Assert.Equal(accepted, _accepted.Count);
+        await server.ThawAsync();
+        await AcceptAsync(300);
+        await FinishAsync();
+
+        Assert.All(_receiver.Requests.GroupBy(r => r.Header("webhook-id")), g => Assert.InRange(g.Count(), 1, 2));
+        Assert.InRange(Duplicates(), 0, Subscriptions * UnrecordedPerLane);
+    }
+
     private async Task StartAsync(string connectionString)
     {
         for (var i = 0; i < Replicas; i++)
@@ -147,7 +173,7 @@ public sealed class ReplicaTests : IAsyncLifetime
                 while (!_enough.IsCancellationRequested)
                 {
                     var number = Interlocked.Increment(ref _published);
-                    for (var attempt = 0; !await TryPublishAsync(number, _replicas[(number + attempt) % Replicas].Api); attempt++)
+                    for (var attempt = 0; !_over.IsCancellationRequested && !await TryPublishAsync(number, _replicas[(number + attempt) % Replicas].Api); attempt++)
                         await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System);
                 }
             }));
@@ -172,6 +198,7 @@ public sealed class ReplicaTests : IAsyncLifetime
             {
                 Assert.Equal(503, (int)response.StatusCode);
                 Assert.NotNull(response.Headers.RetryAfter);
+                Interlocked.Increment(ref _refused);
                 return false;
             }
             var json = JsonDocument.Parse(answer).RootElement;
@@ -203,7 +230,10 @@ public sealed class ReplicaTests : IAsyncLifetime
             return Task.FromResult(_accepted.Keys.All(seen.Contains));
         });
         foreach (var replica in _replicas)
+        {
+            Assert.True(await replica.IsAliveAsync(), replica.Output);
             Assert.Equal(0, await replica.StopAsync());
+        }
     }
 
     private int Duplicates() => _receiver.Requests.GroupBy(r => r.Header("webhook-id")).Sum(g => g.Count() - 1);

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Time.Testing;
 using Prometheus;
 using WebhookOperator.Api;
 using WebhookOperator.Engine.Delivery;
+using WebhookOperator.Engine.Store;
 using WebhookOperator.Status;
 using WebhookOperator.Telemetry;
 
@@ -21,6 +22,7 @@ public sealed class DeliveryStatusWriterTests
     private readonly Instruments _instruments = new(Metrics.NewCustomRegistry());
     private readonly Shelf _shelf;
     private DeliveryStatusWriter _writer;
+    private StoreUnavailableException? _storeFault;
 
     public DeliveryStatusWriterTests()
     {
@@ -145,6 +147,18 @@ public sealed class DeliveryStatusWriterTests
     }
 
     [Fact]
+    public async Task A_store_that_is_away_is_asked_again_with_the_next_beat()
+    {
+        Add("one");
+        _storeFault = new StoreUnavailableException("away");
+        await BeatAsync();
+        Assert.Empty(_shelf.Writes);
+        _storeFault = null;
+        await BeatAsync();
+        Assert.Single(_shelf.Writes);
+    }
+
+    [Fact]
     public async Task What_another_replica_delivers_is_its_to_write()
     {
         Add("one");
@@ -177,7 +191,7 @@ public sealed class DeliveryStatusWriterTests
     }
 
     private DeliveryStatusWriter NewWriter() => new(
-        _shelf, (uid, _) => Task.FromResult(_seen.GetValueOrDefault(uid)), StatusPace.Cluster, _events.Enqueue, _time, () => 0.5, _instruments,
+        _shelf, (uid, _) => _storeFault is { } fault ? throw fault : Task.FromResult(_seen.GetValueOrDefault(uid)), StatusPace.Cluster, _events.Enqueue, _time, () => 0.5, _instruments,
         NullLogger<DeliveryStatusWriter>.Instance);
 
     private void Add(string name)

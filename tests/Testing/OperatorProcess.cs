@@ -94,9 +94,8 @@ internal sealed class OperatorProcess : IAsyncDisposable
 
     public async Task WaitUntilReadyAsync()
     {
-        var ready = new Uri(Metrics, "/readyz");
         var clock = Stopwatch.StartNew();
-        while (!await AnswersAsync(ready))
+        while (!await IsReadyAsync())
         {
             if (_process!.HasExited)
                 throw new InvalidOperationException($"The operator ended with exit code {_process.ExitCode}:\n{Output}");
@@ -105,6 +104,11 @@ internal sealed class OperatorProcess : IAsyncDisposable
             await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
         }
     }
+
+    public Task<bool> IsReadyAsync() => AnswersAsync("/readyz");
+
+    /// <summary>Where it is not, Kubernetes restarts it.</summary>
+    public Task<bool> IsAliveAsync() => AnswersAsync("/healthz");
 
     /// <summary>SIGKILL: the process gets no chance to do anything.</summary>
     public async Task KillAsync()
@@ -134,11 +138,11 @@ internal sealed class OperatorProcess : IAsyncDisposable
             await KillAsync();
     }
 
-    private async Task<bool> AnswersAsync(Uri uri)
+    private async Task<bool> AnswersAsync(string probe)
     {
         try
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, uri);
+            using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(Metrics, probe));
             using var response = await _http.SendAsync(request, CancellationToken.None);
             return response.IsSuccessStatusCode;
         }

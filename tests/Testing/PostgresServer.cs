@@ -17,6 +17,7 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     private readonly string _folder;
     private readonly string[] _options;
+    private bool _frozen;
 
     private PostgresServer(string folder, int port, string[] options)
     {
@@ -96,6 +97,24 @@ internal sealed class PostgresServer : IAsyncDisposable
         await StartAgainAsync();
     }
 
+    /// <summary>Until <see cref="ThawAsync"/> it keeps its connections, takes new ones, and answers nothing.</summary>
+    public async Task FreezeAsync()
+    {
+        _frozen = true;
+        // The server first: then it starts no more sessions, and those that end meanwhile keep their numbers.
+        await SignalAsync("-STOP", Postmaster);
+        foreach (var session in Sessions())
+            await SignalAsync("-STOP", session);
+    }
+
+    public async Task ThawAsync()
+    {
+        foreach (var session in Sessions())
+            await SignalAsync("-CONT", session);
+        await SignalAsync("-CONT", Postmaster);
+        _frozen = false;
+    }
+
     /// <summary>An empty database of its own, for one test.</summary>
     public async Task<string> CreateDatabaseAsync(string? owner = null)
     {
@@ -131,6 +150,8 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_frozen)
+            await ThawAsync();
         if (File.Exists(Path.Combine(DataFolder, "postmaster.pid")))
             await StopAsync("immediate");
         Directory.Delete(_folder, recursive: true);
@@ -148,6 +169,13 @@ internal sealed class PostgresServer : IAsyncDisposable
     /// <summary>Makes the user that the programs run as the owner.</summary>
     public static Task GiveAwayAsync(string folder) =>
         Environment.UserName == "root" ? RunAsync("chown", "--recursive", "postgres:", folder) : Task.CompletedTask;
+
+    private string Postmaster => File.ReadLines(Path.Combine(DataFolder, "postmaster.pid")).First();
+
+    private static Task SignalAsync(string signal, string process) => RunAsync("kill", [signal, process]);
+
+    private string[] Sessions() =>
+        File.ReadAllText($"/proc/{Postmaster}/task/{Postmaster}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries);
 
     private async Task RunProgramAsync(string program, params string[] arguments)
     {

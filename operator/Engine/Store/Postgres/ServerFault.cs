@@ -13,6 +13,8 @@ internal static class ServerFault
     public static bool IsRace(Exception e) =>
         e is PostgresException { SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure };
 
+    public static bool IsTimeout(Exception e) => e is TimeoutException or NpgsqlException { InnerException: TimeoutException };
+
     /// <summary>The connection is gone, and with it the knowledge whether the last commit came through.</summary>
     public static bool IsBroken(NpgsqlConnection connection) => connection.FullState != System.Data.ConnectionState.Open;
 
@@ -23,7 +25,7 @@ internal static class ServerFault
     public static string Describe(ServerAddress server, Exception e) => e switch
     {
         PostgresException fault => $"PostgreSQL at {server.Name} {Describe(server, fault)} ({fault.SqlState}).",
-        NpgsqlException { InnerException: TimeoutException } or TimeoutException =>
+        _ when IsTimeout(e) =>
             $"PostgreSQL at {server.Name} did not answer in time; see whether it is overloaded, its disk stuck, or the network between.",
         NpgsqlException { InnerException: SocketException socket } => Describe(server, socket),
         SocketException socket => Describe(server, socket),

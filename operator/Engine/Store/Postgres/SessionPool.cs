@@ -18,7 +18,7 @@ internal sealed class SessionPool(ServerAddress server, int size) : IAsyncDispos
 
     /// <summary>
     /// Runs work on a session, and once more on a new one if the session turns out to have died while it was idle; so the
-    /// work must be one that may run twice.
+    /// work must be one that may run twice. A server that hangs is not asked twice: whoever waits has waited long enough.
     /// </summary>
     /// <exception cref="StoreUnavailableException">The server can't be reached, or answered with a fault of its own.</exception>
     public async Task<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> work, CancellationToken cancellation)
@@ -35,7 +35,7 @@ internal sealed class SessionPool(ServerAddress server, int size) : IAsyncDispos
                     _idle.Push(session);
                     return result;
                 }
-                catch (Exception e) when (again && e is NpgsqlException && (ServerFault.IsBroken(session) || ServerFault.IsRace(e)))
+                catch (NpgsqlException e) when (again && !ServerFault.IsTimeout(e) && (ServerFault.IsBroken(session) || ServerFault.IsRace(e)))
                 {
                     var broken = ServerFault.IsBroken(session);
                     await session.DisposeAsync();
