@@ -15,6 +15,9 @@ internal sealed class EndToEnd : IAsyncDisposable
 {
     private const int WarmUpEvents = 2_000;
 
+    /// <summary>Of about a second each: for so long much of the operator's code is still being compiled anew.</summary>
+    private const int WarmUpRounds = 6;
+
     private EndToEnd(Workbench bench, OperatorProcess @operator, ReceiverProcess receiver)
     {
         (Operator, Receiver) = (@operator, receiver);
@@ -54,17 +57,16 @@ internal sealed class EndToEnd : IAsyncDisposable
         return round.Rate;
     }
 
-    /// <summary>Runs until the rate no longer grows much.</summary>
+    /// <summary>Runs until the code is compiled and the rate no longer grows much.</summary>
     /// <returns>The rate of the last round.</returns>
     public async Task<double> WarmUpAsync(EventMode mode, CancellationToken cancellation)
     {
         var (rate, before) = (0.0, 0.0);
-        do
+        for (var round = 1; round <= WarmUpRounds || rate > before * 1.1; round++)
         {
             before = rate;
             rate = (await RunAsync(mode, Math.Max(WarmUpEvents, (long)rate), cancellation)).Rate;
         }
-        while (rate > before * 1.1);
         return rate;
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using WebhookOperator.Bench.Publishing;
+using WebhookOperator.Bench.Receiving;
 using WebhookOperator.Tests.Testing;
 
 namespace WebhookOperator.Bench.Sections;
@@ -12,8 +13,10 @@ internal static class OnPostgres
     private const double WantedStatements = 0.1;
     private const double WantedDuplicates = 0.01;
     private const double WantedTakeover = 5;
+    private const double WantedHandOff = 50;
     private const int Restarts = 5;
     private static readonly TimeSpan BetweenDeaths = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Absence = TimeSpan.FromSeconds(60);
 
     private static readonly (EventMode Mode, string Name, double Wanted)[] Modes =
     [
@@ -92,6 +95,23 @@ internal static class OnPostgres
         figures.Add(Figure.AtMost("PostgreSQL restarted: events lost", restarted.Lost, 0, $"of {Figure.Text(restarted.Accepted)}"));
         figures.Add(new Figure("  duplicates", Figure.Text(restarted.Duplicates)));
 
+        var hung = await set.CountAsync(
+            async token =>
+            {
+                await Task.Delay(BetweenDeaths / 2, TimeProvider.System, token);
+                await server.FreezeAsync();
+                await Task.Delay(bench.Quick ? Absence / 3 : Absence, TimeProvider.System, CancellationToken.None);
+                await server.ThawAsync();
+                await Task.Delay(BetweenDeaths / 2, TimeProvider.System, token);
+            },
+            cancellation);
+        figures.Add(Figure.AtMost(
+            $"PostgreSQL hangs for {(bench.Quick ? Absence / 3 : Absence).TotalSeconds} s: events lost", hung.Lost, 0, $"of {Figure.Text(hung.Accepted)}"));
+        figures.Add(new Figure("  duplicates", Figure.Text(hung.Duplicates)));
+
+        var handOff = await HandOffAsync(bench, set, cancellation);
+        figures.Add(Figure.AtMost("publish to arrival, any replica, p99", handOff.P99, WantedHandOff, $"p50 {Figure.Text(handOff.P50, "ms")}", "ms"));
+
         figures.Add(Figure.AtMost("until a dead replica's shards deliver again", await TakeoverAsync(bench, set, cancellation), WantedTakeover, "", "s"));
         var rate = await LimitedRateAsync(bench, set, cancellation);
         figures.Add(new Figure("rate limit 100/s on three replicas", Figure.Text(rate, "/s"), "", "95 to 101 /s", rate is >= 95 and <= 101));
@@ -114,6 +134,18 @@ internal static class OnPostgres
             figures.Add(Figure.AtMost($"{name}: events lost", toll.Lost, 0, $"of {Figure.Text(toll.Accepted)}"));
             figures.Add(Figure.AtMost("  duplicates ÷ delivered", toll.Duplicates / (double)toll.Accepted, wantedDuplicates, $"{toll.Duplicates}"));
         }
+    }
+
+    /// <summary>Of events that come one at a time, two thirds of them to a replica that does not deliver them.</summary>
+    private static async Task<Latencies> HandOffAsync(Workbench bench, ReplicaSet set, CancellationToken cancellation)
+    {
+        var receiver = await bench.ReceiverAsync();
+        await receiver.ResetAsync(cancellation);
+        var published = await Load.PaceAsync(
+            50, bench.Seconds(20, 5), number => set.PublishAsync($"t{number % ReplicaSet.Subscriptions}", cancellation), cancellation);
+        while ((await receiver.ProgressAsync(cancellation)).Unique < published)
+            await Task.Delay(Arrival.Poll, TimeProvider.System, cancellation);
+        return await receiver.LatenciesAsync(cancellation);
     }
 
     /// <summary>From the kill until an event for each subscription, published to those that live, has arrived.</summary>
