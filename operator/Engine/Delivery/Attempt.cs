@@ -12,14 +12,21 @@ internal readonly record struct AttemptOutcome(Verdict Verdict, Settlement? Sett
 /// <summary>One attempt on one delivery: at most one HTTP request.</summary>
 internal static class Attempt
 {
+    /// <param name="context">Sends.</param>
+    /// <param name="subscription">To whom.</param>
+    /// <param name="delivery">What.</param>
+    /// <param name="heldUntil">It ages only from then on; null where it was not held.</param>
+    /// <param name="breaker">May refuse it.</param>
+    /// <param name="cancellation">Breaks it off.</param>
     public static async Task<AttemptOutcome> RunAsync(
-        LaneContext context, Subscription subscription, PendingDelivery delivery, CircuitBreaker breaker,
+        LaneContext context, Subscription subscription, PendingDelivery delivery, DateTimeOffset? heldUntil, CircuitBreaker breaker,
         CancellationToken cancellation)
     {
         // 1. A delivery that has grown too old while it waited is not sent.
         var policy = subscription.Delivery.Retry;
         var start = context.Time.GetUtcNow();
-        if (start > delivery.StartedTime + policy.MaxAge)
+        var agesFrom = heldUntil > delivery.StartedTime ? heldUntil.Value : delivery.StartedTime;
+        if (start > agesFrom + policy.MaxAge)
             return Expired(delivery, start);
 
         // 2. Send, unless the circuit has opened meanwhile.
@@ -30,7 +37,7 @@ internal static class Attempt
         // 3. Judge.
         var end = context.Time.GetUtcNow();
         var step = delivery.Step + 1;
-        var verdict = Judge.Decide(result, policy, step, delivery.StartedTime, end, context.Random());
+        var verdict = Judge.Decide(result, policy, step, agesFrom, end, context.Random());
         if (result is null)
             return new AttemptOutcome(verdict, null);
 

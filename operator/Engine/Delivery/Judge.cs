@@ -30,11 +30,11 @@ internal static class Judge
     /// <param name="result">What came of it; null if none was made.</param>
     /// <param name="policy">The subscription's retries.</param>
     /// <param name="step">Attempts made in this run of the schedule, this one counted.</param>
-    /// <param name="started">When this run began.</param>
+    /// <param name="agesFrom">When this run began, or a hold after that ended.</param>
     /// <param name="now">The end of the attempt.</param>
     /// <param name="random">At least 0 and below 1; for the jitter.</param>
     public static Verdict Decide(
-        SendResult? result, RetryPolicy policy, int step, DateTimeOffset started, DateTimeOffset now, double random)
+        SendResult? result, RetryPolicy policy, int step, DateTimeOffset agesFrom, DateTimeOffset now, double random)
     {
         switch (result)
         {
@@ -46,7 +46,7 @@ internal static class Judge
                 return new Verdict(VerdictKind.Gone);
             default:
                 var retryAfter = AsksForPatience(result) ? result.RetryAfter : null;
-                return RetrySchedule.Next(policy, step, started, now, retryAfter, random) is { } due
+                return RetrySchedule.Next(policy, step, agesFrom, now, retryAfter, random) is { } due
                     ? new Verdict(VerdictKind.RetryAt, due)
                     : new Verdict(VerdictKind.Dead);
         }

@@ -119,7 +119,7 @@ internal sealed class Lane : IDisposable
     /// <summary>Takes on a delivery that has just been stored.</summary>
     public void Offer(PendingDelivery delivery)
     {
-        if (_claim != 0 && delivery.StartedTime <= _claimedTime)
+        if ((_claim != 0 && delivery.StartedTime <= _claimedTime) || delivery.StartedTime < _context.Time.GetUtcNow() - Window.OfferDelay)
         {
             Hint(1);
             return;
@@ -196,7 +196,7 @@ internal sealed class Lane : IDisposable
     }
 
     /// <summary>Ends pending deliveries that are too old to be tried; those under way are left alone.</summary>
-    /// <param name="retention">The age limit while the lane holds: what is held is not lost to the spec's own limit.</param>
+    /// <param name="retention">The age limit of what was held until lately: it is not lost to the spec's own limit.</param>
     public async Task ExpireAsync(TimeSpan retention, CancellationToken cancellation)
     {
         HashSet<DeliveryId> held;
@@ -206,8 +206,9 @@ internal sealed class Lane : IDisposable
             if (_pending == 0 || _stopping)
                 return;
             held = _window.HeldIds;
-            var maxAge = _subscription.Delivery.Retry.MaxAge;
-            cutoff = _context.Time.GetUtcNow() - (Holds && retention > maxAge ? retention : maxAge);
+            var (now, maxAge) = (_context.Time.GetUtcNow(), _subscription.Delivery.Retry.MaxAge);
+            var young = _health.State.HeldUntil > now - maxAge;
+            cutoff = now - (young && retention > maxAge ? retention : maxAge);
         }
         for (var ended = 1; ended > 0;)
         {
@@ -357,6 +358,8 @@ internal sealed class Lane : IDisposable
                 return;
             var now = _context.Time.GetUtcNow();
             var circuit = _circuit.Snapshot;
+            if (_health.Hold(Holds, _pending > 0, now))
+                Save();
             if (Holds)
             {
                 _window.Drop();
@@ -379,8 +382,9 @@ internal sealed class Lane : IDisposable
                 }
                 _underWay++;
                 ThreadPool.UnsafeQueueUserWorkItem(
-                    static state => _ = state.lane.RunAsync(state.delivery, state.breaker),
-                    (lane: this, delivery: _window.Dequeue(), breaker: _circuit.BreakerFor(_subscription)), preferLocal: false);
+                    static state => _ = state.lane.RunAsync(state.delivery, state.heldUntil, state.breaker),
+                    (lane: this, delivery: _window.Dequeue(), heldUntil: _health.State.HeldUntil, breaker: _circuit.BreakerFor(_subscription)),
+                    preferLocal: false);
             }
             ReadWhereUseful(now, slots, probing);
         }
@@ -434,14 +438,14 @@ internal sealed class Lane : IDisposable
         Pump();
     }
 
-    private async Task RunAsync(PendingDelivery delivery, CircuitBreaker breaker)
+    private async Task RunAsync(PendingDelivery delivery, DateTimeOffset? heldUntil, CircuitBreaker breaker)
     {
         var subscription = Subscription;
         var outcome = new AttemptOutcome(new Verdict(VerdictKind.Parked), null);
         var applied = false;
         try
         {
-            outcome = await Attempt.RunAsync(_context, subscription, delivery, breaker, _stop.Token);
+            outcome = await Attempt.RunAsync(_context, subscription, delivery, heldUntil, breaker, _stop.Token);
             if (outcome.Verdict.Kind == VerdictKind.Delivered)
                 FreeSlot();
             if (outcome.Settlement is { } settlement)

@@ -12,7 +12,7 @@ internal sealed class ReceiverHealth(SubscriptionState saved, DateTimeOffset sin
     private readonly DeliveryCounters? _handedOver = saved.Counters;
     private RollingHour? _hour;
 
-    /// <summary>What must be saved whenever <see cref="Record"/> or <see cref="Enable"/> says that it changed.</summary>
+    /// <summary>What must be saved whenever <see cref="Record"/>, <see cref="Enable"/> or <see cref="Hold"/> says that it changed.</summary>
     public SubscriptionState State { get; private set; } = saved with { Circuit = null, Counters = null };
 
     public DateTimeOffset Since { get; } = saved.Counters?.Since ?? since;
@@ -61,7 +61,16 @@ internal sealed class ReceiverHealth(SubscriptionState saved, DateTimeOffset sin
             disabled ??= new DisabledState("FailingTooLong",
                 $"No attempt has succeeded since {failingSince:yyyy-MM-ddTHH:mm:ssZ}. Any change of the spec enables the subscription again.",
                 subscription.Generation, now);
-        return Change(new SubscriptionState { FailingSince = failingSince, Disabled = disabled });
+        return Change(State with { FailingSince = failingSince, Disabled = disabled });
+    }
+
+    /// <summary>Notes whether what is pending, if anything is, may be sent from now on. True if <see cref="State"/> changed.</summary>
+    public bool Hold(bool holds, bool pending, DateTimeOffset now)
+    {
+        var until = !pending ? null
+            : holds ? SubscriptionState.StillHeld
+            : State.HeldUntil == SubscriptionState.StillHeld ? now : State.HeldUntil;
+        return until != State.HeldUntil && Change(State with { HeldUntil = until });
     }
 
     /// <summary>Deliveries that were ended in the store, by age.</summary>
@@ -69,7 +78,7 @@ internal sealed class ReceiverHealth(SubscriptionState saved, DateTimeOffset sin
 
     /// <summary>Forgets why it was disabled if the spec has changed since. True if <see cref="State"/> changed.</summary>
     public bool Enable(long generation) =>
-        State.Disabled is { } disabled && generation > disabled.Generation && Change(SubscriptionState.Healthy);
+        State.Disabled is { } disabled && generation > disabled.Generation && Change(State with { FailingSince = null, Disabled = null });
 
     public int? SuccessRatioPercent(DateTimeOffset now) => _hour?.SuccessRatioPercent(now);
 

@@ -11,12 +11,12 @@ internal static class RetrySchedule
     /// <summary>The time of the next attempt, or null if the schedule or the maximum age ends before it.</summary>
     /// <param name="policy">The subscription's schedule, age limit and jitter.</param>
     /// <param name="step">Attempts made in this run of the schedule; at least 1.</param>
-    /// <param name="started">When this run began; the age counts from here.</param>
+    /// <param name="agesFrom">When this run began, or a hold after that ended.</param>
     /// <param name="now">The end of the failed attempt.</param>
     /// <param name="retryAfter">What the receiver asked for; lengthens the wait, up to <see cref="MaxRetryAfter"/>, and never shortens it.</param>
     /// <param name="random">At least 0 and below 1.</param>
     public static DateTimeOffset? Next(
-        RetryPolicy policy, int step, DateTimeOffset started, DateTimeOffset now, TimeSpan? retryAfter, double random)
+        RetryPolicy policy, int step, DateTimeOffset agesFrom, DateTimeOffset now, TimeSpan? retryAfter, double random)
     {
         if (step > policy.Schedule.Length)
             return null;
@@ -30,6 +30,6 @@ internal static class RetrySchedule
                 wait = asked;
         }
         var due = now + wait;
-        return due > started + policy.MaxAge ? null : due;
+        return due > agesFrom + policy.MaxAge ? null : due;
     }
 }

@@ -16,8 +16,8 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>About what a delivery takes beside its body.</summary>
     private const int Overhead = 1024;
 
-    /// <summary>From when an event is accepted until it is offered, at the very most.</summary>
-    private static readonly TimeSpan OfferDelay = TimeSpan.FromSeconds(30);
+    /// <summary>From when an event is accepted until it may be offered, at the very most: a read may have seen what comes later.</summary>
+    public static readonly TimeSpan OfferDelay = TimeSpan.FromSeconds(30);
 
     private readonly Queue<PendingDelivery> _ready = new();
 
@@ -56,7 +56,7 @@ internal sealed class Window(WindowBudget budget)
     /// <param name="share">With so many waiting, only what others can spare is room: a burst need not be read again from the store.</param>
     public void Offer(PendingDelivery delivery, int share)
     {
-        if (_readFirst?.Remove(delivery.Id) == true)
+        if (_readFirst?.Remove(delivery.Id) == true || _held.Contains(delivery.Id))
             return;
         if (_more || !TryTakeBudget(SizeOf(delivery), share))
         {

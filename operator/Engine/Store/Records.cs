@@ -168,10 +168,19 @@ internal sealed record SubscriptionState
 {
     public static readonly SubscriptionState Healthy = new();
 
+    /// <summary>The latest time that stores can keep.</summary>
+    public static readonly DateTimeOffset StillHeld = new(9999, 12, 31, 0, 0, 0, TimeSpan.Zero);
+
     /// <summary>The first failure after the last success; null while the last attempt succeeded.</summary>
     public DateTimeOffset? FailingSince { get; init; }
 
     public DisabledState? Disabled { get; init; }
+
+    /// <summary>
+    /// What is pending has been held until then, and ages only from then on; <see cref="StillHeld"/> while it is held. Null where
+    /// nothing that is pending was ever held.
+    /// </summary>
+    public DateTimeOffset? HeldUntil { get; init; }
 
     /// <summary>Set while the circuit is not closed. Kept by stores for several processes, for the one that goes on.</summary>
     public BrokenCircuit? Circuit { get; init; }

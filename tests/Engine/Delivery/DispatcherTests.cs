@@ -234,17 +234,49 @@ public sealed class DispatcherTests
     public async Task A_delivery_older_than_maxAge_dies_without_a_request()
     {
         await using var fixture = await StartAsync();
-        var policy = new DeliveryPolicy { Retry = Retries(1) with { MaxAge = TimeSpan.FromHours(1) } };
+        var policy = new DeliveryPolicy
+        {
+            Retry = Retries(1) with { MaxAge = TimeSpan.FromHours(1) }, RateLimit = new RateLimitPolicy(1, TimeSpan.FromHours(2), 1),
+        };
         var orders = Subscription(delivery: policy);
-        fixture.Dispatcher.Upsert(orders with { Suspended = true });
+        fixture.Dispatcher.Upsert(orders);
         await fixture.PublishAsync(3, orders);
-        fixture.Time.Advance(TimeSpan.FromHours(2));
+        await fixture.UntilSettledAsync(1);
+
+        await fixture.UntilSettledAsync(2, TimeSpan.FromMinutes(10));
+
+        Assert.Single(fixture.Sent);
+        Assert.Contains(await fixture.LogAsync(orders), d => (d.State, d.Attempts) == (DeliveryState.Dead, 0));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_was_held_for_longer_than_maxAge_is_sent_on_resume_also_after_a_restart_and_ages_from_then(bool restart)
+    {
+        await using var fixture = await StartAsync();
+        var policy = new DeliveryPolicy { Retry = Retries(1800, 1800, 1800) with { MaxAge = TimeSpan.FromHours(1) } };
+        var orders = Subscription(delivery: policy);
+        var suspended = orders with { Suspended = true };
+        fixture.Receiver = (_, _, _) => Task.FromResult(Unavailable);
+        fixture.Dispatcher.Upsert(suspended);
+        await fixture.PublishAsync(1, orders);
+        fixture.Time.Advance(TimeSpan.FromHours(100));
+        await fixture.Dispatcher.ExpireAsync(TimeSpan.FromHours(168), CancellationToken.None);
+        if (restart)
+            await fixture.RestartAsync(suspended);
 
         fixture.Dispatcher.Upsert(orders);
-        await fixture.UntilSettledAsync(3);
+        await fixture.UntilSettledAsync(1);
+        await fixture.Dispatcher.ExpireAsync(TimeSpan.FromHours(168), CancellationToken.None);
+        Assert.Equal(DeliveryState.Pending, Assert.Single(await fixture.LogAsync(orders)).State);
+        if (restart)
+            await fixture.RestartAsync(orders);
+        await fixture.UntilSettledAsync(2, TimeSpan.FromMinutes(10));
 
-        Assert.Empty(fixture.Sent);
-        Assert.All(await fixture.LogAsync(orders), d => Assert.Equal((DeliveryState.Dead, 0), (d.State, d.Attempts)));
+        // A third attempt, by the schedule, would be more than an hour after the release.
+        var delivery = Assert.Single(await fixture.LogAsync(orders));
+        Assert.Equal((DeliveryState.Dead, 2), (delivery.State, delivery.Attempts));
     }
 
     [Fact]

@@ -30,6 +30,16 @@ public sealed class WindowTests
     }
 
     [Fact]
+    public void What_a_read_has_brought_is_not_held_twice_however_late_it_is_offered()
+    {
+        _window.BeginRead();
+        _window.EndRead(new DueDeliveries([Delivery(1)], More: false, null), Now.AddHours(1));
+        _window.Offer(Delivery(1), 100);
+
+        Assert.Equal((1, 1), (_window.Ready, _window.Held));
+    }
+
+    [Fact]
     public void After_a_read_that_found_all_what_is_stored_comes_from_memory_again()
     {
         Read(Delivery(1));

@@ -165,6 +165,7 @@ public abstract class SettleContract : StoreContract
         var state = new SubscriptionState
         {
             FailingSince = T0.AddSeconds(1), Disabled = new DisabledState("Gone", "answered 410, größer", 7, T0.AddSeconds(2)),
+            HeldUntil = T0.AddSeconds(3),
         };
         await Store.SaveStateAsync(sick.Uid, state, 0, Token);
         await ReopenAsync();
@@ -194,6 +195,16 @@ public abstract class SettleContract : StoreContract
         Assert.Equal(SubscriptionState.Healthy, Assert.Single(await Store.ReadBacklogsAsync(Token)).State);
         await SettledAsync(delivery, Delivered(delivery, T0));
         Assert.Empty(await Store.ReadBacklogsAsync(Token));
+    }
+
+    [Fact]
+    public async Task That_something_is_still_held_is_kept()
+    {
+        var held = new SubscriptionState { HeldUntil = SubscriptionState.StillHeld };
+        await Store.SaveStateAsync(NewSubscription().Uid, held, 0, Token);
+        await ReopenAsync();
+
+        Assert.Equal(held, Assert.Single(await Store.ReadBacklogsAsync(Token)).State);
     }
 
     [Fact]

@@ -59,6 +59,7 @@ internal static class Schema
           disabled_message text,
           disabled_generation bigint,
           disabled_time bigint,
+          held_until bigint,
           circuit_since bigint,
           circuit_probe bigint,
           circuit_failures int,

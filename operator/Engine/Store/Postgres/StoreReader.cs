@@ -27,19 +27,22 @@ internal static class StoreReader
         SELECT due FROM pending WHERE subscription = {Key} AND due > $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE ORDER BY due, id LIMIT 1
         """;
 
-    /// <summary>An index-only scan over what the subscription has pending; ids sort by time.</summary>
+    /// <summary>
+    /// An index-only scan over what the subscription has pending; ids sort by time. Of a bare id the planner would walk the
+    /// primary key until it comes to one of this subscription.
+    /// </summary>
     public const string OldestPendingSql = $"""
-        SELECT event FROM pending WHERE id = (SELECT min(id) FROM pending WHERE subscription = {Key})
+        SELECT event FROM pending WHERE id = (SELECT min(id + 0) FROM pending WHERE subscription = {Key})
         """;
 
     public const string BacklogsSql = """
         SELECT s.uid, s.namespace, s.name, p.pending, p.oldest, p.due,
           s.failing_since, s.disabled_reason, s.disabled_message, s.disabled_generation, s.disabled_time,
-          s.circuit_since, s.circuit_probe, s.circuit_failures, s.counted_since, s.delivered, s.failed_attempts, s.dead_lettered
+          s.circuit_since, s.circuit_probe, s.circuit_failures, s.counted_since, s.delivered, s.failed_attempts, s.dead_lettered, s.held_until
         FROM subscription s, LATERAL (
-          SELECT count(*)::int AS pending, min(event) AS oldest, min(due) AS due FROM pending WHERE subscription = s.key) p
+          SELECT count(*)::int AS pending, min(id) AS oldest, min(due) AS due FROM pending WHERE subscription = s.key) p
         WHERE s.shard = ANY ($1) AND (p.pending > 0 OR s.failing_since IS NOT NULL OR s.disabled_reason IS NOT NULL
-          OR s.circuit_since IS NOT NULL OR s.counted_since IS NOT NULL)
+          OR s.circuit_since IS NOT NULL OR s.counted_since IS NOT NULL OR s.held_until IS NOT NULL)
         """;
 
     public const string FindDueSql = """
@@ -108,12 +111,11 @@ internal static class StoreReader
     public static async Task<ImmutableArray<Backlog>> ReadBacklogsAsync(
         NpgsqlConnection session, IEnumerable<int> shards, CancellationToken cancellation)
     {
-        await using var command = new NpgsqlCommand(BacklogsSql, session)
-        {
-            Parameters = { Shards(shards) },
-            // With millions pending, counting them takes a while.
-            CommandTimeout = 0,
-        };
+        // With millions pending, counting them takes a while.
+        await using var transaction = await session.BeginTransactionAsync(cancellation);
+        await using (var patience = new NpgsqlCommand("SET LOCAL statement_timeout = 0", session))
+            await patience.ExecuteNonQueryAsync(cancellation);
+        await using var command = new NpgsqlCommand(BacklogsSql, session) { Parameters = { Shards(shards) }, CommandTimeout = 0 };
         await using var rows = await command.ExecuteReaderAsync(cancellation);
         var backlogs = ImmutableArray.CreateBuilder<Backlog>();
         while (await rows.ReadAsync(cancellation))
@@ -128,6 +130,7 @@ internal static class StoreReader
                 {
                     FailingSince = NullableTime(rows, 6),
                     Disabled = disabled,
+                    HeldUntil = NullableTime(rows, 18),
                     Circuit = rows.IsDBNull(11) ? null : new BrokenCircuit(Time(rows.GetInt64(11)), Time(rows.GetInt64(12)), rows.GetInt32(13)),
                     Counters = rows.IsDBNull(14) ? null
                         : new DeliveryCounters(Time(rows.GetInt64(14)), rows.GetInt64(15), rows.GetInt64(16), rows.GetInt64(17)),

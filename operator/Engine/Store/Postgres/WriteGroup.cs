@@ -31,6 +31,12 @@ internal sealed class WriteGroup
     /// <summary>Those that are not fresh were there before, perhaps from a try of this same group.</summary>
     public const string FindKeysSql = "SELECT hash, id, deliveries FROM event_key WHERE hash = ANY ($1)";
 
+    /// <summary>
+    /// What was committed before may not have reached a synchronous standby, and an answer must not tell of it earlier: a
+    /// transaction that writes nothing waits for none.
+    /// </summary>
+    private const string WaitForStandbysSql = "SELECT pg_logical_emit_message(true, 'webhook-operator', '')";
+
     public const string EndSql = """
         WITH gone AS (
           DELETE FROM pending p
@@ -76,21 +82,29 @@ internal sealed class WriteGroup
           ELSE (SELECT d.time FROM delivery d WHERE d.id = s.id AND d.version = s.version + 1 AND d.state = s.state) = s.time END
         """;
 
+    /// <summary>Before states are saved, which then name the key: otherwise each would use up a new one.</summary>
+    public const string AddSubscriptionsSql = """
+        INSERT INTO subscription (uid, shard) SELECT v.uid, v.shard FROM unnest($1, $2) AS v (uid, shard)
+        WHERE (SELECT s.key FROM subscription s WHERE s.uid = v.uid) IS NULL ON CONFLICT (uid) DO NOTHING
+        """;
+
     public const string SaveStateSql = """
-        INSERT INTO subscription AS s (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time,
-          circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered)
-        SELECT v.uid, v.shard, v.failing_since, v.disabled_reason, v.disabled_message, v.disabled_generation, v.disabled_time,
-          v.circuit_since, v.circuit_probe, v.circuit_failures, v.counted_since, v.delivered, v.failed_attempts, v.dead_lettered
+        INSERT INTO subscription AS s (key, uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time,
+          held_until, circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered)
+          OVERRIDING SYSTEM VALUE
+        SELECT (SELECT s.key FROM subscription s WHERE s.uid = v.uid), v.uid, 0,
+          v.failing_since, v.disabled_reason, v.disabled_message, v.disabled_generation, v.disabled_time,
+          v.held_until, v.circuit_since, v.circuit_probe, v.circuit_failures, v.counted_since, v.delivered, v.failed_attempts, v.dead_lettered
         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-          AS v (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time,
+          AS v (uid, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time, held_until,
             circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered, claim)
         WHERE v.claim = 0 OR (SELECT m.id FROM member m WHERE m.id = v.claim) IS NOT NULL
         ON CONFLICT (uid) DO UPDATE SET failing_since = excluded.failing_since,
           disabled_reason = excluded.disabled_reason, disabled_message = excluded.disabled_message,
           disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time,
-          circuit_since = excluded.circuit_since, circuit_probe = excluded.circuit_probe, circuit_failures = excluded.circuit_failures,
-          counted_since = excluded.counted_since, delivered = excluded.delivered, failed_attempts = excluded.failed_attempts,
-          dead_lettered = excluded.dead_lettered
+          held_until = excluded.held_until, circuit_since = excluded.circuit_since, circuit_probe = excluded.circuit_probe,
+          circuit_failures = excluded.circuit_failures, counted_since = excluded.counted_since, delivered = excluded.delivered,
+          failed_attempts = excluded.failed_attempts, dead_lettered = excluded.dead_lettered
         """;
 
     private readonly List<WriteOperation> _operations = [];
@@ -153,7 +167,7 @@ internal sealed class WriteGroup
             if (_retries.Count > 0)
                 batch.BatchCommands.Add(RetryCommand());
             if (_states.Count > 0)
-                batch.BatchCommands.Add(SaveStateCommand());
+                AddSaveStateCommands(batch);
             if (events.Length > 0)
                 batch.BatchCommands.Add(EnqueueCommand(events, parts.Keys));
             if (_probe)
@@ -161,7 +175,7 @@ internal sealed class WriteGroup
             await using var rows = await batch.ExecuteReaderAsync(cancellation);
             foreach (var command in batch.BatchCommands)
             {
-                if (command.CommandText is SaveStateSql || rows.FieldCount == 0)
+                if (command.CommandText is AddSubscriptionsSql or SaveStateSql || rows.FieldCount == 0)
                     continue;
                 var found = command.CommandText is EnqueueSql ? fresh : command.CommandText is ClaimSql ? [] : settled;
                 while (await rows.ReadAsync(cancellation))
@@ -250,25 +264,29 @@ internal sealed class WriteGroup
         };
     }
 
-    private NpgsqlBatchCommand SaveStateCommand()
+    private void AddSaveStateCommands(NpgsqlBatch batch)
     {
         // In one order, so that two groups that save the same ones wait for each other only one way.
         var s = _states.Values.OrderBy(s => s.Uid, StringComparer.Ordinal).ToArray();
-        return new NpgsqlBatchCommand(SaveStateSql)
+        batch.BatchCommands.Add(new NpgsqlBatchCommand(AddSubscriptionsSql)
+        {
+            Parameters = { Column.Of(s, s => s.Uid), Column.Of(s, s => (short)Shard.Of(s.Uid)) },
+        });
+        batch.BatchCommands.Add(new NpgsqlBatchCommand(SaveStateSql)
         {
             Parameters =
             {
-                Column.Of(s, s => s.Uid), Column.Of(s, s => (short)Shard.Of(s.Uid)),
-                Column.Of(s, s => s.State.FailingSince?.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Disabled?.Reason),
-                Column.Of(s, s => s.State.Disabled?.Message), Column.Of(s, s => s.State.Disabled?.Generation),
-                Column.Of(s, s => s.State.Disabled?.Time.ToUnixTimeMilliseconds()),
+                Column.Of(s, s => s.Uid), Column.Of(s, s => s.State.FailingSince?.ToUnixTimeMilliseconds()),
+                Column.Of(s, s => s.State.Disabled?.Reason), Column.Of(s, s => s.State.Disabled?.Message),
+                Column.Of(s, s => s.State.Disabled?.Generation), Column.Of(s, s => s.State.Disabled?.Time.ToUnixTimeMilliseconds()),
+                Column.Of(s, s => s.State.HeldUntil?.ToUnixTimeMilliseconds()),
                 Column.Of(s, s => s.State.Circuit?.Since.ToUnixTimeMilliseconds()),
                 Column.Of(s, s => s.State.Circuit?.NextProbeTime.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Circuit?.FailedProbes),
                 Column.Of(s, s => s.State.Counters?.Since.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Counters?.Delivered),
                 Column.Of(s, s => s.State.Counters?.FailedAttempts), Column.Of(s, s => s.State.Counters?.DeadLettered),
                 Column.Of(s, s => (int)s.Claim),
             },
-        };
+        });
     }
 
     private async Task AnswerSettlesAsync(NpgsqlConnection session, HashSet<long> settled, CancellationToken cancellation)
@@ -306,8 +324,11 @@ internal sealed class WriteGroup
         if (fresh.Count < events.Length)
         {
             var old = events.Where(e => !fresh.Contains(e.Id)).ToArray();
-            await using var command = new NpgsqlCommand(FindKeysSql, session) { Parameters = { Column.Of(old, e => e.Hash) } };
-            await using var rows = await command.ExecuteReaderAsync(cancellation);
+            await using var batch = new NpgsqlBatch(session)
+            {
+                BatchCommands = { new NpgsqlBatchCommand(FindKeysSql) { Parameters = { Column.Of(old, e => e.Hash) } }, new NpgsqlBatchCommand(WaitForStandbysSql) },
+            };
+            await using var rows = await batch.ExecuteReaderAsync(cancellation);
             while (await rows.ReadAsync(cancellation))
                 found[rows.GetGuid(0)] = (rows.GetInt64(1), rows.GetInt32(2));
         }

@@ -40,7 +40,8 @@ internal static class Schema
           disabled_reason TEXT,
           disabled_message TEXT,
           disabled_generation INTEGER,
-          disabled_time INTEGER
+          disabled_time INTEGER,
+          held_until INTEGER
         );
 
         CREATE TABLE delivery (

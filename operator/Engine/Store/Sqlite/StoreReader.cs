@@ -49,11 +49,11 @@ internal sealed class StoreReader : IDisposable
         _eventOf = connection.Prepare("SELECT event FROM delivery WHERE id = ?");
         _backlogs = connection.Prepare("""
             SELECT s.uid, s.namespace, s.name, coalesce(p.pending, 0), (SELECT event FROM delivery WHERE id = p.oldest), p.due,
-                   s.failing_since, s.disabled_reason, s.disabled_message, s.disabled_generation, s.disabled_time
+                   s.failing_since, s.disabled_reason, s.disabled_message, s.disabled_generation, s.disabled_time, s.held_until
             FROM subscription s LEFT JOIN (
               SELECT subscription, count(*) AS pending, min(id) AS oldest, min(due) AS due
               FROM delivery INDEXED BY delivery_pending WHERE state = 0 GROUP BY subscription) p ON p.subscription = s.key
-            WHERE p.pending > 0 OR s.failing_since IS NOT NULL OR s.disabled_reason IS NOT NULL
+            WHERE p.pending > 0 OR s.failing_since IS NOT NULL OR s.disabled_reason IS NOT NULL OR s.held_until IS NOT NULL
             """);
         _log = connection.Prepare(
             "SELECT id FROM delivery INDEXED BY delivery_log WHERE subscription = ? AND id < ? AND id >= ? ORDER BY id DESC");
@@ -153,7 +153,7 @@ internal sealed class StoreReader : IDisposable
                 row.Int32(3),
                 row.NullableInt64(4) is { } oldest ? TimeOrderedId.TimeOf(oldest) : null,
                 NullableTime(row, 5),
-                new SubscriptionState { FailingSince = NullableTime(row, 6), Disabled = disabled }));
+                new SubscriptionState { FailingSince = NullableTime(row, 6), Disabled = disabled, HeldUntil = NullableTime(row, 11) }));
         }
         return backlogs.DrainToImmutable();
     }

@@ -74,11 +74,11 @@ internal sealed class StoreWriter : IDisposable
             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """);
         _saveState = connection.Prepare("""
-            INSERT INTO subscription (uid, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time)
-            VALUES (?, ?, ?, ?, ?, ?)
+            INSERT INTO subscription (uid, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time, held_until)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (uid) DO UPDATE SET failing_since = excluded.failing_since,
                 disabled_reason = excluded.disabled_reason, disabled_message = excluded.disabled_message,
-                disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time
+                disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time, held_until = excluded.held_until
             """);
         _findForRedelivery = connection.Prepare("""
             SELECT s.uid, d.state FROM delivery d JOIN event e ON e.id = d.event JOIN subscription s ON s.key = d.subscription
@@ -194,7 +194,7 @@ internal sealed class StoreWriter : IDisposable
     {
         _saveState.Bind(subscriptionUid).Bind(state.FailingSince?.ToUnixTimeMilliseconds()).Bind(state.Disabled?.Reason)
             .Bind(state.Disabled?.Message).Bind(state.Disabled?.Generation)
-            .Bind(state.Disabled?.Time.ToUnixTimeMilliseconds()).Run();
+            .Bind(state.Disabled?.Time.ToUnixTimeMilliseconds()).Bind(state.HeldUntil?.ToUnixTimeMilliseconds()).Run();
         return true;
     }
 
