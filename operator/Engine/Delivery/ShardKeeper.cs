@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store;
 using WebhookOperator.Telemetry;
@@ -136,13 +137,26 @@ internal sealed class ShardKeeper(
         {
             var taken = await session.TakeAsync(Shuffled(Enumerable.Range(0, Shard.Count).Except(_owned)), target - kept);
             if (taken.Length > 0)
-            {
-                _owned.UnionWith(taken);
-                dispatcher.Gain(taken, await store.ReadBacklogsAsync(taken, CancellationToken.None), session.Claim);
-                _poll.Set();
-            }
+                await GainAsync(session, taken);
         }
         instruments.ShardsOwned.Set(_owned.Count - _leaving.Count);
+    }
+
+    private async Task GainAsync(IShardSession session, ImmutableArray<int> taken)
+    {
+        try
+        {
+            dispatcher.Gain(taken, await store.ReadBacklogsAsync(taken, CancellationToken.None), session.Claim);
+        }
+        catch (StoreUnavailableException e)
+        {
+            // Those that are owned already need not be given up for it.
+            logger.StoreRetry(Beat.TotalSeconds, e.Message);
+            await session.ReleaseAsync(taken);
+            return;
+        }
+        _owned.UnionWith(taken);
+        _poll.Set();
     }
 
     private async Task LeaveAsync(long claim, int shard, LeaveReason reason)
@@ -169,6 +183,8 @@ internal sealed class ShardKeeper(
     /// <summary>All shards, each as soon as it can; requests that outlast the grace are broken off, and stay pending.</summary>
     private async Task LeaveAsync(IShardSession session)
     {
+        // One slow request must not make all the others wait for who goes on.
+        await session.RetireAsync();
         foreach (var shard in _owned.Except(_leaving).ToArray())
         {
             _leaving.Add(shard);

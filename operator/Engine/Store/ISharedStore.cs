@@ -64,6 +64,9 @@ internal interface IShardSession : IAsyncDisposable
     /// <summary>Says that it is there and what it has pending, and asks about the others.</summary>
     Task<Membership> BeatAsync(long pending);
 
+    /// <summary>Counts as alive no longer, so that the others take what it releases, while it still holds the rest.</summary>
+    Task RetireAsync();
+
     /// <summary>Takes those of the candidates that nobody holds, in their order.</summary>
     Task<ImmutableArray<int>> TakeAsync(IReadOnlyCollection<int> candidates, int atMost);
 

@@ -103,6 +103,29 @@ public sealed class ShardKeeperTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_a_leaving_replica_has_let_go_of_goes_on_elsewhere_while_one_of_its_requests_hangs()
+    {
+        var orders = Subscription();
+        var a = await StartAsync("a", orders);
+        await UntilOwnedAsync(256);
+        var answer = new TaskCompletionSource<SendResult>();
+        a.Receiver = (_, _, _) => answer.Task;
+        await a.PublishAsync("1", orders);
+        await UntilAsync(() => _sent.Count == 1);
+
+        var b = await StartAsync("b", orders);
+        await UntilAsync(() => b.Dispatcher.Shards.Count >= 127);
+        var leaving = StopAsync(a);
+        await UntilAsync(() => b.Dispatcher.Shards.Count == 255);
+        Assert.False(leaving.IsCompleted);
+
+        answer.SetResult(Success);
+        await leaving;
+        await UntilOwnedAsync(256);
+        Assert.Single(_sent);
+    }
+
+    [Fact]
     public async Task Letting_go_of_a_shard_while_another_reaches_for_it_ends_no_membership()
     {
         await using var store = await OpenAsync();

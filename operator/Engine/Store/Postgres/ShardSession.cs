@@ -20,6 +20,9 @@ internal sealed class ShardSession : IShardSession
     private readonly int _member;
     private long _pending;
 
+    /// <summary>What did not end in time, and still uses the session.</summary>
+    private Task? _asked;
+
     private ShardSession(ServerAddress server, NpgsqlConnection session, IReadOnlySet<long> earlier, int member)
     {
         _server = server;
@@ -80,6 +83,12 @@ internal sealed class ShardSession : IShardSession
         return new Membership(row.GetInt32(0), row.GetInt64(1));
     });
 
+    public Task RetireAsync() => AskAsync(async () =>
+    {
+        await using var retire = Command(_session, $"SELECT pg_advisory_unlock({AdvisoryLocks.Member}, {_member})");
+        return await retire.ExecuteNonQueryAsync();
+    });
+
     public Task<ImmutableArray<int>> TakeAsync(IReadOnlyCollection<int> candidates, int atMost) => AskAsync<ImmutableArray<int>>(async () =>
     {
         // 1. The locks.
@@ -123,6 +132,11 @@ internal sealed class ShardSession : IShardSession
     /// <summary>Leaves. Shards that were not released are as those of a process that died.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (_asked is { } asked)
+        {
+            _ = asked.ContinueWith(_ => _session.Dispose(), TaskScheduler.Default);
+            return;
+        }
         try
         {
             if (!ServerFault.IsBroken(_session))
@@ -169,9 +183,16 @@ internal sealed class ShardSession : IShardSession
 
     private async Task<T> AskAsync<T>(Func<Task<T>> work)
     {
+        var asked = work();
         try
         {
-            return await work();
+            // The driver gives up after the same time, but then it tries to cancel at a server that may not answer that either.
+            return await asked.WaitAsync(TimeSpan.FromSeconds(BeatTimeoutSeconds + 0.1));
+        }
+        catch (TimeoutException e)
+        {
+            _asked = asked;
+            throw ServerFault.Unavailable(_server, e);
         }
         catch (Exception e) when (IsServers(e))
         {
