@@ -23,6 +23,9 @@ internal sealed class GroupCommitter : IAsyncDisposable
     private const int MaxOperations = 1024;
     private const long MaxBytes = 1 << 20;
     private const int MaxTries = 4;
+
+    /// <summary>Of events that wait. Beyond it the server does not keep up, and publishers had better hear so than wait.</summary>
+    private const long MaxQueuedBytes = 64L << 20;
     private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan FaultProbe = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan IdleProbe = TimeSpan.FromSeconds(5);
@@ -39,6 +42,7 @@ internal sealed class GroupCommitter : IAsyncDisposable
     private readonly ConditionalWeakTable<Settlement, object> _uncertain = [];
     private readonly ITimer _probe;
     private int _queued;
+    private long _queuedBytes;
     private int _flights;
     private long _lastCommit;
     private bool _closed;
@@ -90,12 +94,19 @@ internal sealed class GroupCommitter : IAsyncDisposable
 
     private void Queue(WriteOperation operation)
     {
+        var message = $"The store {_parts.Server.Name} is closed.";
         lock (_gate)
         {
-            if (!_closed)
+            if (operation.Bytes > 0 && _queuedBytes > MaxQueuedBytes)
+            {
+                message = $"PostgreSQL at {_parts.Server.Name} does not keep up: {MaxQueuedBytes >> 20} MiB of events wait to be stored; "
+                    + "see what it is busy with, or publish more slowly.";
+            }
+            else if (!_closed)
             {
                 (operation.Bytes > 0 ? _events : _changes).Enqueue(operation);
                 _queued++;
+                _queuedBytes += operation.Bytes;
                 if (_flights < Math.Min(MaxFlights, 1 + (_queued / QueuedPerFlight)))
                 {
                     _flights++;
@@ -104,7 +115,7 @@ internal sealed class GroupCommitter : IAsyncDisposable
                 return;
             }
         }
-        operation.Fail(new StoreUnavailableException($"The store {_parts.Server.Name} is closed."));
+        operation.Fail(new StoreUnavailableException(message));
     }
 
     /// <summary>Commits group after group until nothing is queued.</summary>
@@ -147,10 +158,13 @@ internal sealed class GroupCommitter : IAsyncDisposable
         return group;
     }
 
-    private void Dequeue(ConcurrentQueue<WriteOperation> queue)
+    private WriteOperation? Dequeue(ConcurrentQueue<WriteOperation> queue)
     {
-        queue.TryDequeue(out _);
+        if (!queue.TryDequeue(out var operation))
+            return null;
         _queued--;
+        _queuedBytes -= operation.Bytes;
+        return operation;
     }
 
     private async Task CommitAsync(WriteGroup group)
@@ -239,17 +253,21 @@ internal sealed class GroupCommitter : IAsyncDisposable
         var unavailable = ServerFault.Unavailable(_parts.Server, e);
         if (Interlocked.Exchange(ref _fault, unavailable.Message) != unavailable.Message)
             _logger.StoreFailed(_parts.Server.Name, unavailable.Message, e);
-        foreach (var operation in group.Operations)
+        var failed = new List<WriteOperation>(group.Operations);
+        lock (_gate)
+        {
+            // Their publishers would only wait for the same, each group as long as this one.
+            while (Dequeue(_events) is { } waiting)
+                failed.Add(waiting);
+            if (!_closed)
+                _probe.Change(FaultProbe, IdleProbe);
+        }
+        foreach (var operation in failed)
         {
             _instruments.StoreErrors.WithLabels(operation.Name).Inc();
             if (operation is SettleOperation settle)
                 _uncertain.AddOrUpdate(settle.Settlement, this);
             operation.Fail(unavailable);
-        }
-        lock (_gate)
-        {
-            if (!_closed)
-                _probe.Change(FaultProbe, IdleProbe);
         }
     }
 

@@ -205,6 +205,44 @@ public sealed class FaultTests : IAsyncLifetime
         Assert.False((await EnqueueAsync(store, "late")).Duplicate);
     }
 
+    [Fact]
+    public async Task A_server_that_hangs_refuses_all_that_wait_at_once_and_only_so_many_may_wait()
+    {
+        const int Megabytes = 80;
+        await using var server = await PostgresServer.StartAsync();
+        await using var store = await PostgresHost.OpenAsync(server.ConnectionString("postgres"));
+        await EnqueueAsync(store, "before");
+        await server.FreezeAsync();
+
+        var waiting = Enumerable.Range(0, Megabytes).Select(i => EnqueueAsync(store, $"{i}", new byte[1 << 20])).ToArray();
+        var excess = Array.FindAll(waiting, w => w.IsFaulted);
+        Assert.InRange(excess.Length, 5, 20);
+        var refusal = await Assert.ThrowsAsync<StoreUnavailableException>(() => excess[0]);
+        Assert.Contains("does not keep up", refusal.Message, StringComparison.Ordinal);
+
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => waiting[0]);
+        // Some may be under way, each as long as the first; those that only waited are not made to wait so long once more.
+        await UntilAsync(() => waiting.Count(w => w.IsFaulted) >= Megabytes - 4);
+        await server.ThawAsync();
+        await UntilAsync(() => store.Fault is null);
+        // What was under way had reached the server, which may store it now.
+        Assert.InRange((await ReadDueAsync(store)).Length, 1, 5);
+        Assert.False((await EnqueueAsync(store, "after")).Duplicate);
+    }
+
+    [Fact]
+    public async Task Saving_states_uses_up_no_keys()
+    {
+        await using var store = await PostgresHost.OpenAsync(_good);
+        await EnqueueAsync(store, "a");
+        for (var i = 0; i < 20; i++)
+            await store.SaveStateAsync(Orders.Uid, new SubscriptionState { FailingSince = T0.AddSeconds(i) }, 0, Token);
+        await store.SaveStateAsync("another", new SubscriptionState { FailingSince = T0 }, 0, Token);
+
+        Assert.Equal(2L, await _host.Server.ReadAsync(_host.Database, $"SELECT last_value FROM {Schema.Name}.subscription_key_seq"));
+        Assert.Equal(T0.AddSeconds(19), (await store.ReadBacklogsAsync(Token)).Single(b => b.SubscriptionUid == Orders.Uid).State.FailingSince);
+    }
+
     private static Func<ReadOnlyMemory<byte>, bool> Holds(string text) =>
         request => request.Span.IndexOf(Encoding.UTF8.GetBytes(text)) >= 0;
 
