@@ -72,7 +72,9 @@ internal sealed class ServerAddress : IDisposable
         settings.MaxAutoPrepare = 64;
         settings.AutoPrepareMinUsages = 2;
         settings.CommandTimeout = CommandTimeoutSeconds;
-        settings.CancellationTimeout = 2000;
+        // Not waiting for what a cancelled statement answers: a commit that was cancelled while it waited for a synchronous
+        // standby is answered as if the standby had it.
+        settings.CancellationTimeout = -1;
         // It needs a library of Kerberos that a small image does not have, and whose absence is told at every start.
         if (!settings.ShouldSerialize("GSS Encryption Mode"))
             settings.GssEncryptionMode = GssEncryptionMode.Disable;
@@ -83,7 +85,12 @@ internal sealed class ServerAddress : IDisposable
         settings.WriteBufferSize = settings.ReadBufferSize = 32 * 1024;
         settings.ApplicationName ??= "webhook-operator";
         if (settings.Host.Contains(',', StringComparison.Ordinal))
+        {
             settings.TargetSessionAttributes ??= "primary";
+            // For so long the driver would not look again at a host that was seen away, or to be a standby.
+            if (!settings.ShouldSerialize("Host Recheck Seconds"))
+                settings.HostRecheckSeconds = 1;
+        }
         return new ServerAddress(settings);
     }
 

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Text;
 using Npgsql;
 
 namespace WebhookOperator.Engine.Store.Postgres;
@@ -6,8 +7,8 @@ namespace WebhookOperator.Engine.Store.Postgres;
 /// <summary>Tells faults of the server and of the way to it, which hit every operation, from those of one operation.</summary>
 internal static class ServerFault
 {
-    /// <summary>What was sent is wrong in itself: data exceptions and violated constraints.</summary>
-    public static bool IsOwn(Exception e) => e is PostgresException { SqlState: ['2', '2' or '3', ..] };
+    /// <summary>What was sent is wrong in itself: data exceptions, violated constraints, and what is no text.</summary>
+    public static bool IsOwn(Exception e) => e is PostgresException { SqlState: ['2', '2' or '3', ..] } or EncoderFallbackException;
 
     /// <summary>Another transaction was in the way, and nothing was changed: the same again will do.</summary>
     public static bool IsRace(Exception e) =>
