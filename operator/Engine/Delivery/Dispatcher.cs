@@ -28,8 +28,11 @@ internal enum LeaveReason
 /// <param name="shared">The store, where others work on it too; then <see cref="ShardKeeper"/> says what is owned.</param>
 internal sealed class Dispatcher(LaneContext context, ISharedStore? shared = null) : IAsyncDisposable
 {
-    /// <summary>Replicas learn of a new subscription at different times; one that is still unknown after so long was deleted.</summary>
-    private static readonly TimeSpan StrangerAge = TimeSpan.FromMinutes(1);
+    /// <summary>
+    /// Replicas learn of a new subscription at different times, one whose watch is cut off only after minutes; what is still
+    /// unknown after so long was deleted.
+    /// </summary>
+    private static readonly TimeSpan StrangerAge = TimeSpan.FromMinutes(5);
 
     private readonly Lock _gate = new();
     private readonly ConcurrentDictionary<string, Known> _known = new();
