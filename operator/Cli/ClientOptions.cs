@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 
 namespace WebhookOperator.Cli;
 
@@ -50,12 +49,12 @@ internal sealed class ClientOptions
     public ApiClient Connect(ParseResult parsed, TimeSpan? patience = null) =>
         new(new Uri(Server(parsed.GetValue(_server)).Value), parsed.GetValue(_tokenFile) is { } file ? Token(file) : null, patience);
 
-    private IEnumerable<string> Faults(CommandResult result)
+    private IEnumerable<string> Faults(TypedText typed)
     {
-        var (origin, value) = Server(result.GetValue(_server));
+        var (origin, value) = Server(typed.Of(_server));
         if (!Uri.TryCreate(value, UriKind.Absolute, out var url) || (url.Scheme != Uri.UriSchemeHttp && url.Scheme != Uri.UriSchemeHttps))
             yield return $"{origin}: \"{value}\" is no address; use http://HOST:PORT, for example {Settings.DefaultListen}.";
-        if (result.GetValue(_tokenFile) is { } file && !File.Exists(file))
+        if (typed.Of(_tokenFile) is { } file && !File.Exists(file))
             yield return $"--token-file: there is no file \"{file}\".";
     }
 

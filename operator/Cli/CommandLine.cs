@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Parsing;
@@ -10,6 +11,14 @@ internal static class CommandLine
 {
     public const string Program = "webhook-operator";
 
+    /// <summary>In the order of the help.</summary>
+    public static ImmutableArray<Verb> Verbs(Shell shell) =>
+    [
+        RunVerb.Create(shell), DemoVerb.Create(shell), ValidateVerb.Create(shell), SendVerb.Create(shell),
+        ListenVerb.Create(shell), GetVerb.Create(shell), DeliveriesVerb.Create(shell), ReplayVerb.Create(shell),
+        CrdsVerb.Create(shell),
+    ];
+
     /// <param name="args">Without the program's name.</param>
     /// <param name="shell">What the verbs read and write.</param>
     /// <param name="cancellation">Ctrl-C: verbs that run until stopped then end well.</param>
@@ -19,12 +28,9 @@ internal static class CommandLine
         var root = new RootCommand(
             "Outbound webhooks: stores the events that apps publish and delivers them, signed, to every subscription that "
             + "matches, with durable retries.\n\n"
-            + $"Start here:\n  {Program} demo\n  {Program} run --manifests config/samples --allow-http --allow-cidr 127.0.0.0/8")
-        {
-            RunVerb.Create(shell), DemoVerb.Create(shell), ValidateVerb.Create(shell), SendVerb.Create(shell),
-            ListenVerb.Create(shell), GetVerb.Create(shell), DeliveriesVerb.Create(shell), ReplayVerb.Create(shell),
-            CrdsVerb.Create(shell),
-        };
+            + $"Start here:\n  {Program} demo\n  {Program} run --manifests config/samples --allow-http --allow-cidr 127.0.0.0/8");
+        foreach (var verb in Verbs(shell))
+            root.Add(verb);
         var help = root.Options.OfType<HelpOption>().Single();
         var showHelp = new HelpWithExamples((HelpAction)help.Action!);
         help.Action = showHelp;
@@ -36,8 +42,8 @@ internal static class CommandLine
         // Without '@file' arguments: event types and names may well begin with an @.
         var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         var faults = parsed.Errors.Select(error => error.Message).ToList();
-        if (parsed.Action != showHelp && parsed.CommandResult.Command is Verb verb)
-            faults.AddRange(verb.Faults(parsed.CommandResult));
+        if (parsed.Action != showHelp && parsed.CommandResult.Command is Verb chosen)
+            faults.AddRange(chosen.Faults(new TypedText(parsed.CommandResult)));
         if (faults.Count > 0)
         {
             foreach (var message in faults.Distinct())

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
@@ -34,14 +33,15 @@ internal static class DemoVerb
         command.Add(exit);
         var options = SettingOptions.AddTo(
             command, [Setting.Manifests, Setting.Store, Setting.Listen, Setting.Metrics, Setting.LogLevel]);
-        command.Check(result => Read(options, result, Path.GetTempPath()).Faults);
+        command.Check(typed => Read(options, typed, Path.GetTempPath()).Faults);
         command.SetAction(async (parsed, cancellation) =>
         {
             var folder = Directory.CreateTempSubdirectory("webhook-operator-demo-").FullName;
             try
             {
-                var samples = parsed.CommandResult.GetResult(options[Setting.Manifests]) is not { Implicit: false };
-                var settings = Read(options, parsed.CommandResult, folder).Settings
+                var typed = new TypedText(parsed.CommandResult);
+                var samples = !typed.Has(options[Setting.Manifests]);
+                var settings = Read(options, typed, folder).Settings
                     ?? throw new InvalidOperationException("Settings with faults have passed the check.");
                 return await RunAsync(settings, samples ? folder : null, parsed.GetValue(exit), shell, cancellation);
             }
@@ -54,9 +54,9 @@ internal static class DemoVerb
     }
 
     /// <summary>What was typed, and for the rest what suits a demo; the environment's variables are meant for <c>run</c>.</summary>
-    private static SettingsOrFaults Read(SettingOptions options, CommandResult result, string folder)
+    private static SettingsOrFaults Read(SettingOptions options, TypedText typed, string folder)
     {
-        var flags = options.Typed(result);
+        var flags = options.Typed(typed);
         flags.TryAdd(Setting.Manifests.Flag, [folder]);
         flags.TryAdd(Setting.Store.Flag, ["sqlite:" + Path.Combine(folder, "demo.db")]);
         flags.TryAdd(Setting.Listen.Flag, [FreeOr(Settings.DefaultListen)]);

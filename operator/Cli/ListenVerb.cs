@@ -27,9 +27,9 @@ internal static class ListenVerb
             "--count", "N", "End after so many requests, with exit code 0 if no signature failed. Default: go on.", 1, int.MaxValue, null);
         foreach (var option in (Option[])[address, port, secrets, status, count])
             command.Add(option);
-        command.Check(result => (result.GetValue(secrets) ?? []).SelectMany(Faults));
-        command.Check(result => IPAddress.TryParse(result.GetValue(address), out _) ? []
-            : [$"--address: \"{result.GetValue(address)}\" is no address; write 127.0.0.1, or 0.0.0.0 for all."]);
+        command.Check(typed => typed.All(secrets).SelectMany(Faults));
+        command.Check(typed => typed.Of(address) is not { } text || IPAddress.TryParse(text, out _) ? []
+            : [$"--address: \"{text}\" is no address; write 127.0.0.1, or 0.0.0.0 for all."]);
         command.SetAction(async (parsed, cancellation) =>
         {
             var check = parsed.GetValue(secrets) is { Length: > 0 } keys ? new SignatureCheck(keys) : null;

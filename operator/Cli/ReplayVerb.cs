@@ -27,10 +27,10 @@ internal static class ReplayVerb
         foreach (var option in (Option[])[since, until, types])
             command.Add(option);
         var client = ClientOptions.AddTo(command, shell);
-        command.Check(result => TimeOption.Faults(result, since).Concat(TimeOption.Faults(result, until)));
-        command.Check(result =>
-            DeliveryId.TryParse(result.GetResult(what)?.Tokens is [var token] ? token.Value : null, out _)
-            && ((Option[])[since, until, types, states]).Any(option => result.GetResult(option) is { Implicit: false })
+        command.Check(typed => TimeOption.Faults(typed, since).Concat(TimeOption.Faults(typed, until)));
+        command.Check(typed =>
+            DeliveryId.TryParse(typed.Of(what), out _)
+            && ((Option[])[since, until, types, states]).Any(typed.Has)
                 ? ["--since, --until, --type and --state select from a subscription's deliveries; a delivery's id selects that one alone."]
                 : []);
         command.SetAction(async (parsed, cancellation) =>

@@ -10,10 +10,10 @@ internal static class RunVerb
             + "Lists in variables are separated by commas.",
             "run --manifests config/samples --allow-http --allow-cidr 127.0.0.0/8");
         var options = SettingOptions.AddTo(command, Setting.All);
-        command.Check(result => Settings.Parse(options.Typed(result), shell.Environment).Faults);
+        command.Check(typed => Settings.Parse(options.Typed(typed), shell.Environment).Faults);
         command.SetAction(async (parsed, cancellation) =>
         {
-            var settings = Settings.Parse(options.Typed(parsed.CommandResult), shell.Environment).Settings
+            var settings = Settings.Parse(options.Typed(new TypedText(parsed.CommandResult)), shell.Environment).Settings
                 ?? throw new InvalidOperationException("Settings with faults have passed the check.");
             await RunAsync(settings, shell, cancellation);
             return ExitCode.Ok;

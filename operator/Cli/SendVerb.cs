@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -160,16 +159,16 @@ internal static class SendVerb
             return template;
         }
 
-        private IEnumerable<string> Faults(CommandResult result)
+        private IEnumerable<string> Faults(TypedText typed)
         {
-            if (result.GetResult(_count) is { Tokens: [{ Value: not "1" }] } && result.GetResult(_id) is { Implicit: false })
+            if (typed.Of(_count) is { } count && count != "1" && typed.Has(_id))
                 yield return "--id names one event; leave it out with --count, and each event gets an id of its own.";
-            if (result.GetResult(_data) is { Implicit: false } && result.GetResult(_dataFile) is { Implicit: false })
+            if (typed.Has(_data) && typed.Has(_dataFile))
                 yield return "--data and --data-file both give the data; use one of them.";
             foreach (var option in (Option<string>[])[_retry, _wait])
-                if (result.GetValue(option) is { } text && Duration(text) is null)
+                if (typed.Of(option) is { } text && Duration(text) is null)
                     yield return $"{option.Name}: \"{text}\" is no duration; write for how long, for example 30s or 2m.";
-            if (result.GetValue(_dataFile) is { } file && file != "-" && !File.Exists(file))
+            if (typed.Of(_dataFile) is { } file && file != "-" && !File.Exists(file))
                 yield return $"--data-file: there is no file \"{file}\".";
         }
 

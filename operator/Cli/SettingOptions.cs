@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.CommandLine.Parsing;
 
 namespace WebhookOperator.Cli;
 
@@ -22,15 +21,15 @@ internal sealed class SettingOptions
     public Option this[Setting setting] => _options.First(option => option.Setting == setting).Option;
 
     /// <summary>What was typed, by flag.</summary>
-    public Dictionary<string, IReadOnlyList<string>> Typed(SymbolResult result)
+    public Dictionary<string, IReadOnlyList<string>> Typed(TypedText typed)
     {
-        var typed = new Dictionary<string, IReadOnlyList<string>>();
+        var byFlag = new Dictionary<string, IReadOnlyList<string>>();
         foreach (var (setting, option) in _options)
         {
-            if (result.GetResult(option) is { Implicit: false } given)
-                typed[setting.Flag] = given.Tokens.Count > 0 ? [.. given.Tokens.Select(token => token.Value)] : setting.IsSwitch ? ["true"] : [];
+            if (typed.Has(option))
+                byFlag[setting.Flag] = typed.All(option) is { Count: > 0 } values ? values : setting.IsSwitch ? ["true"] : [];
         }
-        return typed;
+        return byFlag;
     }
 
     private static Option ToOption(Setting setting)

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 
 namespace WebhookOperator.Cli;
 
@@ -11,14 +10,14 @@ internal static class StateOption
         var option = new Option<string[]>("--state") { HelpName = string.Join('|', states), Description = description };
         option.CompletionSources.Add(states);
         command.Add(option);
-        command.Check(result => Faults(result, option, states));
+        command.Check(typed => Faults(typed, option, states));
         if (!repeatable)
-            command.Check(result => result.GetResult(option) is { Tokens.Count: > 1 } ? ["--state can be given once."] : []);
+            command.Check(typed => typed.All(option).Count > 1 ? ["--state can be given once."] : []);
         return option;
     }
 
-    private static IEnumerable<string> Faults(CommandResult result, Option<string[]> option, string[] states) =>
-        from token in result.GetResult(option)?.Tokens ?? []
-        where !states.Contains(token.Value, StringComparer.OrdinalIgnoreCase)
-        select $"--state: \"{token.Value}\" is no state; it must be one of {string.Join(", ", states)}.";
+    private static IEnumerable<string> Faults(TypedText typed, Option<string[]> option, string[] states) =>
+        from text in typed.All(option)
+        where !states.Contains(text, StringComparer.OrdinalIgnoreCase)
+        select $"--state: \"{text}\" is no state; it must be one of {string.Join(", ", states)}.";
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Globalization;
 using WebhookOperator.Api;
 
@@ -13,9 +12,9 @@ internal static class TimeOption
         HelpName = "TIME", Description = description + " For example 2026-01-31T08:00:00Z or 24h.",
     };
 
-    public static IEnumerable<string> Faults(CommandResult result, Option<string> option)
+    public static IEnumerable<string> Faults(TypedText typed, Option<string> option)
     {
-        if (result.GetValue(option) is { } text && !TryParse(text, DateTimeOffset.UnixEpoch.AddYears(100), out _))
+        if (typed.Of(option) is { } text && !TryParse(text, DateTimeOffset.UnixEpoch.AddYears(100), out _))
             yield return $"{option.Name}: \"{text}\" is no time; write 2026-01-31T08:00:00Z, or how long ago, such as 15m, 24h or 7d.";
     }
 

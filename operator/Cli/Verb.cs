@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
-using System.CommandLine.Parsing;
 
 namespace WebhookOperator.Cli;
 
@@ -11,17 +10,17 @@ namespace WebhookOperator.Cli;
 /// <param name="examples">Whole command lines, without the program's name in front.</param>
 internal sealed class Verb(string name, string description, params string[] examples) : Command(name, description)
 {
-    private readonly List<Func<CommandResult, IEnumerable<string>>> _checks = [];
+    private readonly List<Func<TypedText, IEnumerable<string>>> _checks = [];
 
     public IReadOnlyList<string> Examples => examples;
 
     /// <summary>
     /// Adds a check on options and arguments. Unlike validators, it runs whatever else is wrong, so that all
-    /// faults are told at once; so it may read only options that take any text.
+    /// faults are told at once.
     /// </summary>
-    public void Check(Func<CommandResult, IEnumerable<string>> faults) => _checks.Add(faults);
+    public void Check(Func<TypedText, IEnumerable<string>> faults) => _checks.Add(faults);
 
-    public IEnumerable<string> Faults(CommandResult result) => _checks.SelectMany(check => check(result));
+    public IEnumerable<string> Faults(TypedText typed) => _checks.SelectMany(check => check(typed));
 }
 
 /// <summary>The usual help, and the verb's examples under it.</summary>

@@ -33,13 +33,18 @@ internal sealed class TestShell
         }
     }
 
+    /// <summary>Without input, whose output nobody reads.</summary>
+    public static Shell Plain => new TestShell().ToShell();
+
     public Task<int> RunAsync(params string[] args) => RunAsync(CancellationToken.None, args);
 
-    public Task<int> RunAsync(CancellationToken cancellation, params string[] args) => CommandLine.RunAsync(args, new Shell
+    public Task<int> RunAsync(CancellationToken cancellation, params string[] args) => CommandLine.RunAsync(args, ToShell(), cancellation);
+
+    private Shell ToShell() => new()
     {
         In = new StringReader(In), Out = new Capture(_out), Error = new Capture(_error),
         Environment = Environment, Time = TimeProvider.System, Launch = Launch,
-    }, cancellation);
+    };
 
     private static string Read(StringBuilder text)
     {
