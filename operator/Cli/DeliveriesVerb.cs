@@ -23,7 +23,7 @@ internal static class DeliveriesVerb
             command.Add(option);
         var client = ClientOptions.AddTo(command, shell);
         var output = OutputFormat.AddTo(command, "json", "yaml");
-        command.Check(typed => TimeOption.Faults(typed, since));
+        command.Check(typed => TimeOption.Faults(typed, since, shell.Time));
         command.SetAction(async (parsed, cancellation) =>
         {
             using var api = client.Connect(parsed);

@@ -27,7 +27,7 @@ internal static class ReplayVerb
         foreach (var option in (Option[])[since, until, types])
             command.Add(option);
         var client = ClientOptions.AddTo(command, shell);
-        command.Check(typed => TimeOption.Faults(typed, since).Concat(TimeOption.Faults(typed, until)));
+        command.Check(typed => TimeOption.Faults(typed, since, until, shell.Time));
         command.Check(typed =>
             DeliveryId.TryParse(typed.Of(what), out _)
             && ((Option[])[since, until, types, states]).Any(typed.Has)

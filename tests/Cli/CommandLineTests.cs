@@ -41,6 +41,17 @@ public sealed class CommandLineTests
     [InlineData("deliveries", "orders", "--state", "dead", "--state", "pending")]
     [InlineData("deliveries", "orders", "--limit", "501")]
     [InlineData("deliveries", "orders", "--since", "yesterday")]
+    [InlineData("deliveries", "orders", "--since", "1.2")]
+    [InlineData("deliveries", "orders", "--since", "05/08/2026")]
+    [InlineData("deliveries", "orders", "--since", "10:00")]
+    [InlineData("deliveries", "orders", "--since", "2026-01-31")]
+    [InlineData("deliveries", "orders", "--since", "2026-01-31T08:00:00")]
+    [InlineData("deliveries", "orders", "--since", "")]
+    [InlineData("replay", "orders", "--until", "1.2")]
+    [InlineData("replay", "orders", "--until", "05/08/2026")]
+    [InlineData("replay", "orders", "--since", "1h", "--until", "2h")]
+    [InlineData("replay", "orders", "--since", "1h", "--until", "60m")]
+    [InlineData("replay", "orders", "--since", "2026-01-31T08:00:00Z", "--until", "2026-01-31T08:00:00+01:00")]
     [InlineData("replay", "orders", "--state", "pending")]
     [InlineData("replay", "dlv_06dpx2e0g0001", "--since", "1h")]
     [InlineData("send", "--data", "{}")]
@@ -78,6 +89,17 @@ public sealed class CommandLineTests
         Assert.Contains("--listen is given 2 times", shell.Error);
         Assert.Contains("--listen: \"nowhere\"", shell.Error);
         Assert.Contains("WEBHOOK_OPERATOR_RETENTION: \"soon\"", shell.Error);
+    }
+
+    [Fact]
+    public async Task Times_in_the_wrong_order_are_told_beside_other_faults()
+    {
+        var shell = new TestShell();
+
+        Assert.Equal(2, await shell.RunAsync("replay", "orders", "--since", "1h", "--until", "24h", "--server", "nowhere"));
+
+        Assert.Contains("--since 1h is not before --until 24h", shell.Error);
+        Assert.Contains("--server: \"nowhere\"", shell.Error);
     }
 
     [Fact]

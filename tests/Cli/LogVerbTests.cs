@@ -116,6 +116,29 @@ public sealed class LogVerbTests
         Assert.InRange(since, expected - TimeSpan.FromMinutes(5), expected + TimeSpan.FromSeconds(1));
     }
 
+    [Theory]
+    [InlineData("2026-01-31t08:00:00z", "2026-01-31T08:00:00Z")]
+    [InlineData("2026-01-31T08:00:00.123456789-02:30", "2026-01-31T10:30:00.123Z")]
+    public async Task A_time_may_be_any_of_RFC_3339(string text, string sent)
+    {
+        await using var api = await ScriptedApi.StartAsync(200, Page);
+
+        Assert.Equal(0, await new TestShell().RunAsync("deliveries", "--server", api.Url, "orders", "--since", text));
+
+        Assert.Equal("?limit=50&since=" + Uri.EscapeDataString(sent), Assert.Single(api.Requests).Query);
+    }
+
+    [Fact]
+    public async Task Replay_takes_what_lies_between_two_times()
+    {
+        await using var api = await ScriptedApi.StartAsync(202, """{"deliveries":3}""");
+
+        Assert.Equal(0, await new TestShell().RunAsync(
+            "replay", "--server", api.Url, "orders", "--since", "2026-01-31T08:00:00Z", "--until", "2026-01-31T08:00:01Z"));
+
+        Assert.Equal("""{"states":["dead"],"since":"2026-01-31T08:00:00Z","until":"2026-01-31T08:00:01Z"}""", ScriptedApi.BodyOf(Assert.Single(api.Requests)));
+    }
+
     [Fact]
     public async Task Deliveries_of_an_id_shows_every_attempt()
     {
