@@ -16,7 +16,7 @@ internal static class ValidateVerb
             Arity = ArgumentArity.OneOrMore, Description = "Files, folders (all *.yaml, *.yml and *.json below), or - for standard input.",
         };
         command.Add(paths);
-        command.SetAction(parsed => Validation.Run(parsed.GetValue(paths)!, shell.In, shell.Out));
+        command.SetAction(parsed => Validation.Run(parsed.GetValue(paths)!, shell.In, shell.Out, shell.Time));
         return command;
     }
 }

@@ -1,10 +1,9 @@
-using System.Collections.Immutable;
 using System.Text;
 using k8s.Models;
 using WebhookOperator.Api;
-using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Local;
+using WebhookOperator.Reconcile;
 
 namespace WebhookOperator.Cli;
 
@@ -14,21 +13,29 @@ namespace WebhookOperator.Cli;
 /// </summary>
 internal sealed class Validation
 {
+    private const string HeldBack = "is held back unless the operator runs with --allow-http; use https";
+
+    /// <summary>With plain http, since that is noted.</summary>
+    private static readonly SubscriptionTranslator Translator = new(allowHttp: true);
+
     private readonly List<ManifestObject> _objects = [];
     private readonly List<ManifestFault> _faults = [];
     private readonly List<ManifestFault> _notes = [];
     private readonly Dictionary<ResourceKey, ManifestObject> _byKey = [];
 
-    private Validation() { }
+    private readonly DateTimeOffset _now;
+
+    private Validation(DateTimeOffset now) => _now = now;
 
     /// <summary>Prints a line for each fault and each note, and a last one that sums up.</summary>
     /// <param name="paths">Files, folders (all *.yaml, *.yml and *.json below), or <c>-</c> for <paramref name="input"/>.</param>
     /// <param name="input">Standard input.</param>
     /// <param name="output">For everything that is printed.</param>
+    /// <param name="time">Certificates must be valid now.</param>
     /// <returns>0 without faults, else 1.</returns>
-    public static int Run(IReadOnlyList<string> paths, TextReader input, TextWriter output)
+    public static int Run(IReadOnlyList<string> paths, TextReader input, TextWriter output, TimeProvider time)
     {
-        var validation = new Validation();
+        var validation = new Validation(time.GetUtcNow());
         foreach (var path in paths)
             validation.Add(path, input);
         validation.CheckReferences();
@@ -104,7 +111,7 @@ internal sealed class Validation
             switch (item.Resource)
             {
                 case WebhookSubscription subscription:
-                    CheckSubscription(item, subscription.Spec);
+                    CheckSubscription(item, subscription);
                     break;
                 case WebhookSecret secret:
                     CheckWebhookSecret(item, secret.Spec);
@@ -113,77 +120,64 @@ internal sealed class Validation
         }
     }
 
-    private void CheckSubscription(ManifestObject item, WebhookSubscriptionSpec spec)
+    private void CheckSubscription(ManifestObject item, WebhookSubscription subscription)
     {
-        const string field = "spec.endpoint";
+        var spec = subscription.Spec;
         var endpoint = spec.Endpoint!;
-        if (endpoint.Url?.StartsWith("http://", StringComparison.Ordinal) == true)
-            _notes.Add(item.Fault($"{field}.url", "is held back unless the operator runs with --allow-http; use https"));
         if (endpoint.Auth?.Oauth2?.TokenUrl?.StartsWith("http://", StringComparison.Ordinal) == true)
-            _notes.Add(item.Fault($"{field}.auth.oauth2.tokenUrl", "is held back unless the operator runs with --allow-http; use https"));
+            _notes.Add(item.Fault("spec.endpoint.auth.oauth2.tokenUrl", HeldBack));
 
-        CheckKey(item, $"{field}.urlFrom.secretKeyRef", endpoint.UrlFrom?.SecretKeyRef);
-        for (var i = 0; i < endpoint.Headers?.Count; i++)
-            CheckKey(item, $"{field}.headers[{i}].valueFrom.secretKeyRef", endpoint.Headers[i].ValueFrom?.SecretKeyRef);
-        CheckKey(item, $"{field}.auth.bearer.tokenSecretRef", endpoint.Auth?.Bearer?.TokenSecretRef);
-        CheckKey(item, $"{field}.auth.apiKey.valueSecretRef", endpoint.Auth?.ApiKey?.ValueSecretRef);
-        foreach (var key in endpoint.Auth?.Basic is null ? ImmutableArray<string>.Empty : ["username", "password"])
-        {
-            CheckKey(item, $"{field}.auth.basic.secretRef",
-                new SecretKeyReference { Name = endpoint.Auth?.Basic?.SecretRef?.Name, Key = key });
-        }
-        CheckKey(item, $"{field}.auth.oauth2.clientSecretRef", endpoint.Auth?.Oauth2?.ClientSecretRef);
-        CheckTls(item, $"{field}.tls", endpoint.Tls);
+        foreach (var part in EndpointPart.Of(endpoint))
+            CheckPart(item, subscription, part);
+        // Whether it has keys is told where it stands.
         if (spec.Signing?.SecretRef?.Name is { } signing)
             Find(item, "spec.signing.secretRef.name", WebhookSecret.KubeKind, signing);
     }
 
-    private void CheckTls(ManifestObject item, string field, TlsSpec? tls)
+    /// <summary>Tries what is made from Secrets as the operator would, if they are all among the files.</summary>
+    private void CheckPart(ManifestObject item, WebhookSubscription subscription, EndpointPart part)
     {
-        string? error;
-        if (CheckKey(item, $"{field}.caSecretRef", tls?.CaSecretRef) is { } bundle)
+        var secrets = new Dictionary<string, V1Secret>(StringComparer.Ordinal);
+        var complete = true;
+        foreach (var key in part.Keys)
         {
-            if (PemCertificates.TryRead(Encoding.UTF8.GetString(bundle), out var authorities, out error))
-                authorities.Dispose();
+            if (FindKey(item, part.Field, key) is { } secret)
+                secrets[key.Name!] = secret;
             else
-                _faults.Add(item.Fault($"{field}.caSecretRef", $"names a key that {error}"));
+                complete = false;
         }
-        if (tls?.ClientCertificateSecretRef is not { Name: { } name })
+        if (!complete)
             return;
-        field += ".clientCertificateSecretRef";
-        var certificate = CheckKey(item, field, new SecretKeyReference { Name = name, Key = "tls.crt" });
-        var key = CheckKey(item, field, new SecretKeyReference { Name = name, Key = "tls.key" });
-        if (certificate is null || key is null)
-            return;
-        if (!PemCertificates.TryRead(Encoding.UTF8.GetString(certificate), out var chain, out error))
+        var alone = subscription with { Spec = subscription.Spec with { Endpoint = part.Endpoint, Signing = null } };
+        var outcome = Translator.Translate(alone, new Surroundings(secrets, null), lastFilter: null, _now);
+        foreach (var condition in outcome.State.Conditions)
         {
-            _faults.Add(item.Fault(field, $"names a Secret whose key tls.crt {error}"));
-            return;
+            if (condition is { Type: ConditionTypes.Stalled, Status: true })
+                _faults.Add(item.Fault(part.Field, $"{condition.Reason}: {condition.Message}"));
+            else if (condition is { Type: ConditionTypes.Reconciling, Status: true })
+                _notes.Add(item.Fault(part.Field, $"{condition.Reason}: {condition.Message}"));
         }
-        if (PemCertificates.TryAddKey(chain[0], Encoding.UTF8.GetString(key), out var identity, out error))
-            identity.Dispose();
-        else
-            _faults.Add(item.Fault(field, $"names a Secret whose key tls.key {error}"));
-        chain.Dispose();
+        if (outcome.Subscription.Endpoint is { IsClusterService: false } endpoint && endpoint.Url.Scheme == Uri.UriSchemeHttp)
+            _notes.Add(item.Fault(part.Field, HeldBack));
     }
 
     private void CheckWebhookSecret(ManifestObject item, WebhookSecretSpec spec)
     {
         const string field = "spec.source.secretKeyRef";
-        if (CheckKey(item, field, spec.Source?.SecretKeyRef) is not { } bytes)
+        if (spec.Source?.SecretKeyRef is not { } reference || FindKey(item, field, reference) is not { } source)
             return;
         var algorithm = Enum.TryParse<SigningAlgorithm>(spec.Algorithm, out var named) ? named : SigningAlgorithm.HmacSha256;
-        if (!SigningKey.TryParse(Encoding.UTF8.GetString(bytes).Trim(), algorithm, out _, out var error))
+        if (!SigningKey.TryParse(Encoding.UTF8.GetString(source.Data[reference.Key!]).Trim(), algorithm, out _, out var error))
             _faults.Add(item.Fault(field, $"names a signing key that {error}"));
     }
 
-    /// <summary>The value, or null if it is not among the files.</summary>
-    private byte[]? CheckKey(ManifestObject item, string field, SecretKeyReference? reference)
+    /// <summary>The Secret that has the key, or null if that is not among the files.</summary>
+    private V1Secret? FindKey(ManifestObject item, string field, SecretKeyReference reference)
     {
-        if (reference is null || Find(item, $"{field}.name", V1Secret.KubeKind, reference.Name!)?.Resource is not V1Secret secret)
+        if (Find(item, $"{field}.name", V1Secret.KubeKind, reference.Name!)?.Resource is not V1Secret secret)
             return null;
-        if (secret.Data.TryGetValue(reference.Key!, out var value))
-            return value;
+        if (secret.Data.ContainsKey(reference.Key!))
+            return secret;
         var keys = secret.Data.Count == 0 ? "it has none" : $"it has {string.Join(", ", secret.Data.Keys.Order())}";
         _faults.Add(item.Fault($"{field}.key", $"must be a key of the Secret {reference.Name}, which has no {reference.Key}; {keys}"));
         return null;
