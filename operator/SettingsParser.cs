@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Net;
 using WebhookOperator.Api;
+using WebhookOperator.Engine.Store;
+using WebhookOperator.Engine.Store.Postgres;
 
 namespace WebhookOperator;
 
@@ -149,10 +151,33 @@ internal sealed class SettingsParser(
         if (_store != PostgresStore)
             return null;
         if (environment.TryGetValue(Settings.PostgresVariable, out var text) && text.Trim().Length > 0)
+        {
+            if (PostgresFault(text.Trim()) is { } fault)
+                _faults.Add($"{Settings.PostgresVariable}: {fault}");
             return new ConnectionText(text.Trim());
+        }
         Fault(Setting.Store, PostgresStore, $"takes its connection string from {Settings.PostgresVariable}, which is not set; "
             + "for example Host=db.example;Database=webhooks;Username=webhook_operator;Password=…");
         return null;
+    }
+
+    /// <summary>All that can be told without the server; never holds what the text says, since the password is in it.</summary>
+    private static string? PostgresFault(string text)
+    {
+        try
+        {
+            ServerAddress.Parse(text).Dispose();
+            return null;
+        }
+        catch (StoreOpenException e)
+        {
+            return e.Message;
+        }
+        catch (Exception e) when (e is ArgumentException or FormatException or OverflowException or NotSupportedException or InvalidOperationException)
+        {
+            return "The connection string of the PostgreSQL store can't be used: a port in Host is no number, or two of its keys "
+                + "exclude each other, such as SSL Mode=Disable and SSL Negotiation=Direct.";
+        }
     }
 
     private Uri Address(Setting setting, string standard)

@@ -146,6 +146,27 @@ public sealed class SettingsTests
         Assert.Contains(words, fault);
     }
 
+    [Theory]
+    [InlineData("hunter2", "can't be read")]
+    [InlineData("Host=db;Database=webhooks;Port=hunter2", "can't be read")]
+    [InlineData("Host=db;Database=webhooks;Hunter2=x", "can't be read")]
+    [InlineData("postgres://me:hunter2@", "can't be read")]
+    [InlineData("Host=a:hunter2,b;Database=webhooks", "can't be used")]
+    [InlineData("Host=db;Database=webhooks;SSL Mode=Disable;SSL Negotiation=Direct;Password=hunter2", "can't be used")]
+    [InlineData("Host=db;Database=webhooks;Target Session Attributes=primary;Password=hunter2", "can't be used")]
+    [InlineData("Host=db;Password=hunter2", "names no Database")]
+    [InlineData("Database=webhooks;Password=hunter2", "names no Host")]
+    public void A_connection_string_is_checked_and_not_shown(string text, string words)
+    {
+        var parsed = Settings.Parse(
+            Flags(("--manifests", Samples), ("--store", "postgres")), new Dictionary<string, string> { [Settings.PostgresVariable] = text });
+
+        var fault = Assert.Single(parsed.Faults);
+        Assert.StartsWith(Settings.PostgresVariable + ": ", fault);
+        Assert.Contains(words, fault);
+        Assert.DoesNotContain("hunter2", fault, StringComparison.OrdinalIgnoreCase);
+    }
+
     [Fact]
     public void A_flag_given_twice_is_a_fault_unless_it_is_a_list()
     {

@@ -103,6 +103,18 @@ public sealed class CommandLineTests
     }
 
     [Fact]
+    public async Task A_connection_string_that_is_wrong_is_told_with_other_settings_and_not_shown()
+    {
+        var shell = new TestShell { Environment = { ["WEBHOOK_OPERATOR_POSTGRES"] = "Host=db;hunter2", ["WEBHOOK_OPERATOR_STORE"] = "postgres" } };
+
+        Assert.Equal(2, await shell.RunAsync("run", "--retention", "soon"));
+
+        Assert.Contains("--retention: \"soon\"", shell.Error);
+        Assert.Contains("WEBHOOK_OPERATOR_POSTGRES: The connection string of the PostgreSQL store can't be read", shell.Error);
+        Assert.DoesNotContain("hunter2", shell.Error);
+    }
+
+    [Fact]
     public async Task A_secret_that_is_wrong_is_not_shown()
     {
         var shell = new TestShell();
