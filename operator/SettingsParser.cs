@@ -173,11 +173,6 @@ internal sealed class SettingsParser(
         {
             return e.Message;
         }
-        catch (Exception e) when (e is ArgumentException or FormatException or OverflowException or NotSupportedException or InvalidOperationException)
-        {
-            return "The connection string of the PostgreSQL store can't be used: a port in Host is no number, or two of its keys "
-                + "exclude each other, such as SSL Mode=Disable and SSL Negotiation=Direct.";
-        }
     }
 
     private Uri Address(Setting setting, string standard)

@@ -91,7 +91,20 @@ internal sealed class ServerAddress : IDisposable
             if (!settings.ShouldSerialize("Host Recheck Seconds"))
                 settings.HostRecheckSeconds = 1;
         }
-        return new ServerAddress(settings);
+        else
+        {
+            // Of one host there is none to choose.
+            settings.TargetSessionAttributes = null;
+        }
+        try
+        {
+            return new ServerAddress(settings);
+        }
+        catch (Exception e) when (e is ArgumentException or FormatException or OverflowException or NotSupportedException or InvalidOperationException)
+        {
+            throw new StoreOpenException("The connection string of the PostgreSQL store can't be used: a port in Host is no number, or two of its keys "
+                + "exclude each other, such as SSL Mode=Disable and SSL Negotiation=Direct.");
+        }
     }
 
     /// <summary>A connection as it comes, for checks.</summary>
