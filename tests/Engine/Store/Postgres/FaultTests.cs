@@ -231,6 +231,25 @@ public sealed class FaultTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_event_that_the_synchronous_standby_does_not_have_is_not_answered_as_stored()
+    {
+        await using var primary = await PostgresServer.StartAsync();
+        await using var standby = await primary.StartStandbyAsync();
+        await primary.WaitForStandbyAsync();
+        await using var store = await PostgresHost.OpenAsync(primary.ConnectionString("postgres"));
+        await EnqueueAsync(store, "before");
+        await standby.StopAsync("immediate");
+
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => EnqueueAsync(store, "alone"));
+        // Its publisher's next try finds it on the primary, which is no more than before.
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => EnqueueAsync(store, "alone"));
+
+        await standby.StartAgainAsync();
+        await UntilAsync(() => store.Fault is null);
+        Assert.True((await EnqueueAsync(store, "alone")).Duplicate);
+    }
+
+    [Fact]
     public async Task Saving_states_uses_up_no_keys()
     {
         await using var store = await PostgresHost.OpenAsync(_good);
