@@ -1,3 +1,4 @@
+using System.Formats.Asn1;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
@@ -18,5 +19,22 @@ internal static class Certificates
         request.CertificateExtensions.Add(names.Build());
         var end = notAfter ?? TimeProvider.System.GetUtcNow().AddYears(10);
         return request.CreateSelfSigned(end.AddYears(-20), end);
+    }
+
+    /// <summary>A self-signed certificate with names that no honest authority would write.</summary>
+    /// <param name="common">The common name of subject and issuer, any text.</param>
+    /// <param name="host">The DNS name that it is for, any ASCII characters.</param>
+    public static X509Certificate2 Named(string common, string host)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var name = new X500DistinguishedNameBuilder();
+        name.AddCommonName(common);
+        var request = new CertificateRequest(name.Build(), key, HashAlgorithmName.SHA256);
+        var names = new AsnWriter(AsnEncodingRules.DER);
+        using (names.PushSequence())
+            names.WriteCharacterString(UniversalTagNumber.IA5String, host, new Asn1Tag(TagClass.ContextSpecific, 2));
+        request.CertificateExtensions.Add(new X509Extension("2.5.29.17", names.Encode(), critical: false));
+        var now = TimeProvider.System.GetUtcNow();
+        return request.CreateSelfSigned(now.AddYears(-1), now.AddYears(10));
     }
 }

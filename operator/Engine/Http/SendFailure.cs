@@ -54,8 +54,14 @@ internal static class SendFailure
         return exception.HttpRequestError == HttpRequestError.ResponseEnded;
     }
 
-    /// <summary>The beginning of what a receiver said, which may be long.</summary>
-    public static string? Shorten(string? text) => text?.Length > LongestQuote ? $"{text.AsSpan(0, LongestQuote)}…" : text;
+    /// <summary>The beginning of what a receiver said, which may be long. Never ends within a surrogate pair.</summary>
+    public static string? Shorten(string? text)
+    {
+        if (text is null || text.Length <= LongestQuote)
+            return text;
+        var end = char.IsHighSurrogate(text[LongestQuote - 1]) ? LongestQuote - 1 : LongestQuote;
+        return $"{text.AsSpan(0, end)}…";
+    }
 
     private static SendResult Failed(ErrorClass error, string message) => new() { Error = error, Message = message };
 

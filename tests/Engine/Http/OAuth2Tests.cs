@@ -145,6 +145,7 @@ public sealed class OAuth2Tests : IAsyncLifetime
         { "redirect", "answered 302 Found; redirects are not followed, so tokenUrl must be the final URL." },
         { "error", "answered 500 Internal Server Error." },
         { "scope", "answered 400 Bad Request: invalid_scope (No such scope: webhooks.write)." },
+        { "emoji", $"answered 400 Bad Request: invalid_scope ({new string('x', 199)}…)." },
         { "echo", "answered 400 Bad Request." },
         { "reset", "No access token could be fetched. The connection to" },
     };
@@ -164,6 +165,7 @@ public sealed class OAuth2Tests : IAsyncLifetime
             "redirect" => Answers.Redirect("https://login.partner.example/?client_secret=s3cr"),
             "error" => Answers.Status(500, "oops"),
             "scope" => Answers.Status(400, """{"error":"invalid_scope","error_description":"No such scope: webhooks.write"}"""),
+            "emoji" => Answers.Status(400, $$"""{"error":"invalid_scope","error_description":"{{new string('x', 199)}}\ud83d\ude00"}"""),
             "echo" => Answers.Status(400, $$"""{"error":"Wrong password {{_server.ClientSecret}}","error_description":"\u0007"}"""),
             _ => Answers.Reset,
         };
