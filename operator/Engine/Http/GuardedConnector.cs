@@ -4,8 +4,7 @@ using System.Net.Sockets;
 namespace WebhookOperator.Engine.Http;
 
 /// <summary>Opens connections for the sender: resolves the name, asks the guard about each address, and connects to one that is allowed.</summary>
-/// <param name="guard">Null for cluster services, which may be anywhere.</param>
-internal sealed class GuardedConnector(AddressGuard? guard)
+internal sealed class GuardedConnector(AddressGuard guard)
 {
     /// <summary>For <see cref="SocketsHttpHandler.ConnectCallback"/>.</summary>
     /// <exception cref="AddressBlockedException">Every address is refused.</exception>
@@ -18,7 +17,7 @@ internal sealed class GuardedConnector(AddressGuard? guard)
         Exception? failure = null;
         foreach (var address in addresses)
         {
-            if (guard?.WhyBlocked(address) is { } why)
+            if (guard.WhyBlocked(address) is { } why)
             {
                 blocked ??= $"{address} is {why}";
                 continue;
@@ -39,7 +38,6 @@ internal sealed class GuardedConnector(AddressGuard? guard)
         }
         throw failure ?? (blocked is null
             ? new SocketException((int)SocketError.NoData)
-            : new AddressBlockedException(
-                $"The address guard refused {host}: {blocked}. If it is meant, allow its range with --allow-cidr, or name the Service as endpoint.service."));
+            : new AddressBlockedException($"The address guard refused {host}: {blocked}. {guard.WayOut}"));
     }
 }

@@ -25,11 +25,11 @@ internal sealed class Sender : IDisposable
     private readonly Destinations _destinations;
     private readonly TimeProvider _time;
 
-    /// <param name="guard">Judges the address of every endpoint that is not a cluster service.</param>
+    /// <param name="guard">Judges the address of every endpoint; those of cluster services as <see cref="AddressGuard.ForServices"/> says.</param>
     /// <param name="time">For the timestamp that is signed.</param>
     public Sender(AddressGuard guard, TimeProvider time)
     {
-        var (guarded, cluster) = (new GuardedConnector(guard), new GuardedConnector(null));
+        var (guarded, cluster) = (new GuardedConnector(guard), new GuardedConnector(guard.ForServices()));
         _guarded = HttpTransport.New(guarded.ConnectAsync);
         _cluster = HttpTransport.New(cluster.ConnectAsync);
         _destinations = new Destinations(guarded, cluster, _guarded, time);

@@ -34,7 +34,7 @@ internal sealed record Endpoint
 
     public required Uri Url { get; init; }
 
-    /// <summary>A Service of the same namespace: exempt from the address guard and from https-only.</summary>
+    /// <summary>A Service of the same namespace: may have a private address, and is exempt from https-only.</summary>
     public bool IsClusterService { get; init; }
 
     /// <summary>The subscription's own headers, credentials resolved. Never one that the engine sets itself.</summary>

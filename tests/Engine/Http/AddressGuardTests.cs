@@ -14,7 +14,7 @@ public sealed class AddressGuardTests
     [
         "0.0.0.0", "1.0.0.0", "9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0", "100.63.255.255", "100.64.0.0",
         "100.127.255.255", "100.128.0.0", "126.255.255.255", "127.0.0.1", "128.0.0.0", "169.253.255.255", "169.254.0.0", "169.254.169.254",
-        "169.255.0.0", "172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0", "192.0.0.0", "192.0.1.0", "192.0.2.0",
+        "169.255.0.0", "172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0", "168.63.129.16", "168.63.129.17", "192.0.0.0", "192.0.1.0", "192.0.2.0",
         "192.0.3.0", "192.88.98.255", "192.88.99.0", "192.167.255.255", "192.168.0.0", "192.169.0.0", "198.17.255.255", "198.18.0.0",
         "198.19.255.255", "198.20.0.0", "198.51.100.0", "198.51.101.0", "203.0.112.255", "203.0.113.255", "203.0.114.0",
         "223.255.255.255", "224.0.0.1", "240.0.0.0", "255.255.255.255",
@@ -31,7 +31,7 @@ public sealed class AddressGuardTests
     [InlineData("127.255.255.254", "loopback")]
     [InlineData("169.254.169.254", "metadata")]
     [InlineData("172.31.255.255", "private")]
-    [InlineData("192.0.0.192", "protocol-assignment")]
+    [InlineData("192.0.0.170", "protocol-assignment")]
     [InlineData("192.0.2.1", "documentation")]
     [InlineData("192.168.1.1", "private")]
     [InlineData("198.19.0.1", "benchmarking")]
@@ -53,7 +53,8 @@ public sealed class AddressGuardTests
     [InlineData("2002:7f00:1::", "loopback address (127.0.0.1) within")]
     [InlineData("3fff::1", "documentation")]
     [InlineData("fc00::1", "private")]
-    [InlineData("fd00:ec2::254", "private")]
+    [InlineData("fd00:ec2::254", "cloud metadata")]
+    [InlineData("168.63.129.16", "cloud metadata")]
     [InlineData("fe80::1", "link-local")]
     [InlineData("fe80::1%3", "link-local")]
     [InlineData("fec0::1", "site-local")]
@@ -111,6 +112,57 @@ public sealed class AddressGuardTests
     public void An_allowed_range_counts_in_every_notation(string range, string address) =>
         Assert.Null(new AddressGuard([IPNetwork.Parse(range)]).WhyBlocked(IPAddress.Parse(address)));
 
+    /// <summary>What a Service of type ExternalName could lead to, and no other Service does.</summary>
+    [Theory]
+    [InlineData("0.0.0.0", "unspecified")]
+    [InlineData("127.0.0.1", "loopback")]
+    [InlineData("169.254.169.254", "metadata")]
+    [InlineData("169.254.170.2", "metadata")]
+    [InlineData("100.100.100.200", "cloud metadata")]
+    [InlineData("168.63.129.16", "cloud metadata")]
+    [InlineData("192.0.0.192", "cloud metadata")]
+    [InlineData("224.0.0.251", "multicast")]
+    [InlineData("255.255.255.255", "broadcast")]
+    [InlineData("::", "unspecified")]
+    [InlineData("::1", "loopback")]
+    [InlineData("::ffff:169.254.169.254", "metadata")]
+    [InlineData("64:ff9b::a9fe:a9fe", "metadata address (169.254.169.254) within")]
+    [InlineData("64:ff9b:1::a9fe:a9fe", "NAT64")]
+    [InlineData("2002:a9fe:a9fe::", "metadata address (169.254.169.254) within")]
+    [InlineData("::127.0.0.1", "not a global unicast")]
+    [InlineData("fd00:42::42", "cloud metadata")]
+    [InlineData("fd00:c1::a9fe:a9fe", "cloud metadata")]
+    [InlineData("fd00:ec2::23", "cloud metadata")]
+    [InlineData("fd00:ec2::254", "cloud metadata")]
+    [InlineData("fd20:ce::254", "cloud metadata")]
+    [InlineData("fe80::1", "link-local")]
+    [InlineData("ff02::1", "multicast")]
+    public void Refuses_for_services_where_none_is(string address, string told)
+    {
+        Assert.Contains(told, Guard.ForServices().WhyBlocked(IPAddress.Parse(address)));
+        var allowed = new AddressGuard([new IPNetwork(IPAddress.Parse(address), IPAddress.Parse(address).GetAddressBytes().Length * 8)]);
+        if (!address.StartsWith("::ffff:", StringComparison.Ordinal))
+            Assert.Null(allowed.ForServices().WhyBlocked(IPAddress.Parse(address)));
+    }
+
+    [Theory]
+    [InlineData("10.96.0.10")]
+    [InlineData("100.64.0.1")]
+    [InlineData("172.20.0.1")]
+    [InlineData("192.168.1.1")]
+    [InlineData("198.18.0.1")]
+    [InlineData("240.0.0.1")]
+    [InlineData("34.118.224.1")]
+    [InlineData("::ffff:10.96.0.10")]
+    [InlineData("64:ff9b::a60:a")]
+    [InlineData("fd12:3456::1")]
+    [InlineData("2600:1f18::1")]
+    public void Lets_services_be_where_clusters_have_them(string address) => Assert.Null(Guard.ForServices().WhyBlocked(IPAddress.Parse(address)));
+
+    [Fact]
+    public void A_service_may_be_wherever_another_endpoint_may() =>
+        V4.Sample(b => IsBlocked(b) || Guard.ForServices().WhyBlocked(new IPAddress(b)) is null);
+
     private static bool IsBlocked(byte[] address) => Guard.WhyBlocked(new IPAddress(address)) is not null;
 
     /// <summary>The IANA special-purpose registry for v4, written out by hand.</summary>
@@ -118,6 +170,7 @@ public sealed class AddressGuardTests
     {
         [0 or 10 or 127 or >= 224, ..] => true,
         [100, >= 64 and < 128, ..] => true,
+        [168, 63, 129, 16] => true, // Azure's metadata
         [169, 254, ..] => true,
         [172, >= 16 and < 32, ..] => true,
         [192, 0, 0 or 2, _] => true,

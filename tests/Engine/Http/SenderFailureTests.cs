@@ -1,3 +1,4 @@
+using System.Text;
 using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Routing;
 using WebhookOperator.Engine.Store;
@@ -8,6 +9,8 @@ namespace WebhookOperator.Tests.Engine.Http;
 /// <summary>Requests that get no answer, and how that is told.</summary>
 public sealed class SenderFailureTests : IDisposable
 {
+    private static readonly UTF8Encoding Strict = new(false, throwOnInvalidBytes: true);
+
     private readonly SenderFixture _fixture = new();
 
     public void Dispose() => _fixture.Dispose();
@@ -75,6 +78,21 @@ public sealed class SenderFailureTests : IDisposable
         await TlsFailsAsync(certificate, "localhost", "is for other.example, not for localhost");
     }
 
+    /// <summary>PostgreSQL takes neither NUL nor half a surrogate pair.</summary>
+    [Fact]
+    public async Task Names_in_a_certificate_that_are_no_plain_text()
+    {
+        using var certificate = Certificates.Named(new string('x', 196) + "\U0001f600.example", "good.example\0.evil.example\r\n");
+        await using var receiver = await Receiver.StartAsync(certificate: certificate);
+
+        var result = await _fixture.SendAsync(new Uri($"https://localhost:{receiver.Url.Port}/hooks"));
+
+        Failed(result, ErrorClass.Tls, "is for good.example\ufffd.evil.example  , not for localhost");
+        Assert.Contains($"issued by CN={new string('x', 196)}…", result.Message);
+        Assert.Equal(result.Message, Strict.GetString(Strict.GetBytes(result.Message!)));
+        Assert.DoesNotContain(result.Message!, char.IsControl);
+    }
+
     [Fact]
     public async Task A_receiver_that_speaks_no_TLS()
     {
@@ -133,15 +151,31 @@ public sealed class SenderFailureTests : IDisposable
         Assert.Empty(receiver.Requests);
     }
 
-    [Fact]
-    public async Task A_cluster_service_may_be_anywhere()
+    /// <summary>A Service of type ExternalName may name anything.</summary>
+    [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("localhost")]
+    [InlineData("[::1]")]
+    [InlineData("[::ffff:127.0.0.1]")]
+    [InlineData("0")]
+    [InlineData("169.254.169.254")]
+    [InlineData("[fd00:ec2::254]")]
+    public async Task A_cluster_service_is_not_the_node_or_the_clouds_metadata(string host)
     {
         await using var receiver = await Receiver.StartAsync();
         using var strict = new SenderFixture("203.0.113.0/24");
 
-        var result = await strict.SendAsync(new Endpoint { Url = receiver.Url, IsClusterService = true });
+        var result = await strict.SendAsync(new Endpoint { Url = new Uri($"http://{host}:{receiver.Url.Port}/hooks"), IsClusterService = true });
 
-        Assert.Equal(200, result.StatusCode);
+        Failed(result, ErrorClass.AddressBlocked, "ExternalName");
+        Assert.Empty(receiver.Requests);
+    }
+
+    [Fact]
+    public async Task A_cluster_service_may_be_where_it_is_allowed()
+    {
+        await using var receiver = await Receiver.StartAsync();
+        Assert.Equal(200, (await _fixture.SendAsync(new Endpoint { Url = receiver.Url, IsClusterService = true })).StatusCode);
         Assert.Single(receiver.Requests);
     }
 
