@@ -72,6 +72,18 @@ public sealed class DeliveryTests
     }
 
     [Fact]
+    public Task What_was_for_a_subscription_that_is_gone_is_not_redelivered() => RefusesToRedeliverAsync(settings => settings);
+
+    [Fact]
+    public async Task Nor_is_it_on_PostgreSQL()
+    {
+        var server = await SharedPostgres.GetAsync();
+        var database = await server.CreateDatabaseAsync();
+        await RefusesToRedeliverAsync(settings => settings with { Postgres = new ConnectionText(server.ConnectionString(database)) });
+        await server.DropDatabaseAsync(database);
+    }
+
+    [Fact]
     public async Task Gone_disables_and_a_changed_manifest_enables_again()
     {
         await using var receiver = await Receiver.StartAsync(Answers.Status(410));
@@ -148,6 +160,37 @@ public sealed class DeliveryTests
         await using var local = await LocalOperator.StartAsync(LocalOperator.Subscription("orders", new Uri("http://127.0.0.1:9/")));
         foreach (var probe in new[] { "/healthz", "/readyz" })
             Assert.Equal(200, (await local.SendAsync(new HttpRequestMessage(HttpMethod.Get, new Uri(local.Metrics, probe)))).Status);
+    }
+
+    private static async Task RefusesToRedeliverAsync(Func<Settings, Settings> store)
+    {
+        await using var receiver = await Receiver.StartAsync();
+        var orders = LocalOperator.Subscription("orders", receiver.Url);
+        await using var local = await LocalOperator.StartAsync(orders, store);
+        await local.ApplyAsync("other.yaml", LocalOperator.Subscription("other", receiver.Url, "  suspend: true"));
+        await LocalOperator.UntilAsync(async () => (await local.GetAsync("/v1/namespaces/acme/subscriptions/other")).Status == 200);
+        await local.PublishAsync("{}", "1");
+        await receiver.WaitForAsync(1);
+        await LocalOperator.UntilAsync(async () => (string?)(await ItemsAsync(local))[0]!["state"] == "Delivered");
+        var path = $"/v1/namespaces/acme/deliveries/{(string)(await ItemsAsync(local))[0]!["id"]!}";
+        Assert.Equal(202, (await local.PostAsync($"{path}/redeliver", "")).Status);
+        await receiver.WaitForAsync(2);
+        await LocalOperator.UntilAsync(async () => (string?)(await ItemsAsync(local))[0]!["state"] == "Delivered");
+
+        await local.ApplyAsync("resources.yaml", "");
+        await LocalOperator.UntilAsync(async () => (await local.GetAsync("/v1/namespaces/acme/subscriptions/orders")).Status == 404);
+        await RefusedAsync();
+        await local.ApplyAsync("resources.yaml", orders);
+        await LocalOperator.UntilAsync(async () => (await local.GetAsync("/v1/namespaces/acme/subscriptions/orders")).Status == 200);
+        await RefusedAsync();
+
+        async Task RefusedAsync()
+        {
+            var answer = await local.PostAsync($"{path}/redeliver", "");
+            Assert.Equal((409, "application/problem+json"), (answer.Status, answer.ContentType));
+            Assert.Contains("'orders' that was deleted", answer.Detail);
+            Assert.Equal("Delivered", (string)(await local.GetAsync(path)).Json["state"]!);
+        }
     }
 
     private static async Task<JsonArray> ItemsAsync(LocalOperator local) =>

@@ -44,9 +44,16 @@ internal sealed class DeliveriesEndpoint(ApiContext api)
 
     public Task RedeliverAsync(HttpContext context) => WithAccessAsync(context, ApiAccess.Redeliver, async @namespace =>
     {
+        if (IdOf(context) is not { } id || await api.Store.GetDeliveryAsync(@namespace, id, context.RequestAborted) is not { } detail)
+            return NoDelivery(context, @namespace);
+        if (!await HasSubscriptionAsync(detail, context.RequestAborted))
+        {
+            return new Problem(StatusCodes.Status409Conflict,
+                $"The delivery '{id}' was for a WebhookSubscription '{detail.Subscription.Name}' that was deleted, so it can't be sent again "
+                + "(if there is one of that name, it is a new one). Publish the event again, with another id.");
+        }
         // What is pending again must be told to its lane, so a caller that goes away does not end this half way.
-        if (IdOf(context) is not { } id
-            || await api.Store.RedeliverAsync(@namespace, id, api.Time.GetUtcNow(), CancellationToken.None) is not { } redelivery)
+        if (await api.Store.RedeliverAsync(@namespace, id, api.Time.GetUtcNow(), CancellationToken.None) is not { } redelivery)
             return NoDelivery(context, @namespace);
         api.Deliveries.Reopen(redelivery.SubscriptionUid, redelivery.Reopened ? 1 : 0);
         return await AnswerCountAsync(context, 1);
@@ -102,6 +109,18 @@ internal sealed class DeliveriesEndpoint(ApiContext api)
                 ? await answer(@namespace, resource)
                 : new Problem(StatusCodes.Status404NotFound, $"There is no WebhookSubscription '{name}' in the namespace '{@namespace}'.");
         });
+
+    /// <summary>False if it was deleted, also where another of its name was created since: no lane would ever send the delivery.</summary>
+    private async Task<bool> HasSubscriptionAsync(DeliveryDetail delivery, CancellationToken cancellation)
+    {
+        if (api.Subscriptions.Get(delivery.Subscription.Namespace, delivery.Subscription.Name) is not { } resource)
+            return false;
+        // A delivery tells its subscription's name only; the log of a subscription is that of its uid.
+        var id = delivery.Summary.Id;
+        var alone = new DeliveryQuery(null, delivery.Summary.AcceptedTime, 1, Before: new DeliveryId(id.Value + 1));
+        var page = await api.Store.ListDeliveriesAsync(resource.Uid, alone, cancellation);
+        return page.Items is [var found, ..] && found.Id == id;
+    }
 
     private static DeliveryId? IdOf(HttpContext context) =>
         DeliveryId.TryParse((string)context.Request.RouteValues["id"]!, out var id) ? id : null;
