@@ -146,9 +146,17 @@ internal sealed partial class WebhookSecretReconciler(
         };
         if (resource.Status is { } last && KubernetesJson.Serialize(status) == KubernetesJson.Serialize(last))
             return;
-        await source.SaveStatusAsync(
-            new ResourceKey(WebhookSecret.KubeKind, resource.Metadata.NamespaceProperty, resource.Metadata.Name),
-            resource.Metadata.Uid, status, cancellation);
+        try
+        {
+            await source.SaveStatusAsync(
+                new ResourceKey(WebhookSecret.KubeKind, resource.Metadata.NamespaceProperty, resource.Metadata.Name),
+                resource.Metadata.Uid, status, cancellation);
+        }
+        catch (Exception e) when (e is not LeadershipLostException && !cancellation.IsCancellationRequested)
+        {
+            instruments.StatusWrites.WithLabels("error").Inc();
+            throw;
+        }
         instruments.StatusWrites.WithLabels("success").Inc();
         var was = resource.Status?.Conditions?.FirstOrDefault(condition => condition.Type == ConditionTypes.Ready);
         if (outcome.Reason is { } reason && reason != was?.Reason)
