@@ -24,7 +24,7 @@ internal sealed partial class OperatorHost
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
     private readonly Stack<Func<Task>> _stops = new();
-    private readonly Dictionary<string, Task> _loops = [];
+    private readonly BackgroundLoops _loops;
     private volatile Func<string?> _notReady = () => "starting";
 
     private OperatorHost(Settings settings)
@@ -32,6 +32,7 @@ internal sealed partial class OperatorHost
         _settings = settings;
         _loggers = LoggerFactory.Create(logging => Logs.Configure(logging, settings));
         _logger = _loggers.CreateLogger<OperatorHost>();
+        _loops = new BackgroundLoops(_logger);
         _stops.Push(() =>
         {
             _loggers.Dispose();
@@ -66,7 +67,7 @@ internal sealed partial class OperatorHost
         var metrics = await ServeAsync(_settings.Metrics, app =>
         {
             app.MapGet("/metrics", context => Exposition.AnswerAsync(context, instruments));
-            app.MapGet("/healthz", Alive);
+            app.MapGet("/healthz", context => AnswerAsync(context, _loops.Fault));
             app.MapGet("/readyz", context => AnswerAsync(context, Obstacle(store)));
         });
         instruments.Registry.AddBeforeCollectCallback(() => instruments.Ready.Set(Obstacle(store) is null ? 1 : 0));
@@ -159,33 +160,7 @@ internal sealed partial class OperatorHost
         return Task.CompletedTask;
     });
 
-    /// <summary>Runs in the background until stopped; one that ends by itself makes the process unhealthy.</summary>
-    private void Loop(string name, Func<CancellationToken, Task> run)
-    {
-        var stop = new CancellationTokenSource();
-        var loop = Task.Run(async () =>
-        {
-            try
-            {
-                await run(stop.Token);
-            }
-            catch (OperationCanceledException) when (stop.IsCancellationRequested)
-            {
-            }
-            catch (Exception e)
-            {
-                LoopEnded(e, name);
-                throw;
-            }
-        }, CancellationToken.None);
-        _loops[name] = loop;
-        Stopping(async () =>
-        {
-            await stop.CancelAsync();
-            await loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            stop.Dispose();
-        });
-    }
+    private void Loop(string name, Func<CancellationToken, Task> run) => Stopping(_loops.Start(name, run));
 
     private async Task<Uri> ServeAsync(Uri listen, Action<WebApplication> map)
     {
@@ -215,12 +190,6 @@ internal sealed partial class OperatorHost
             await app.DisposeAsync();
         });
         return new Uri(app.Urls.First());
-    }
-
-    private Task Alive(HttpContext context)
-    {
-        var ended = _loops.Where(loop => loop.Value.IsFaulted).Select(loop => loop.Key).ToArray();
-        return AnswerAsync(context, ended.Length == 0 ? null : $"ended by a fault: {string.Join(", ", ended)}; the log has it");
     }
 
     /// <summary>Null if ready.</summary>
@@ -271,7 +240,4 @@ internal sealed partial class OperatorHost
 
     [LoggerMessage(LogLevel.Error, "A part could not be stopped in order")]
     private partial void StopFailed(Exception exception);
-
-    [LoggerMessage(LogLevel.Critical, "The loop {Name} has ended by a fault; the process is no longer healthy")]
-    private partial void LoopEnded(Exception exception, string name);
 }
