@@ -34,7 +34,8 @@ internal sealed record Setting(string Flag, string? Placeholder, string Descript
         $"Where /metrics, /healthz and /readyz listen. Default: {Settings.DefaultMetrics}.");
 
     public static readonly Setting Retention = new("--retention", "DURATION",
-        "How long finished deliveries and the ids of events are kept, at least 1m. Default: 168h.");
+        "How long finished deliveries and the ids of events are kept, from when they were accepted; at least 1m, and better longer "
+        + "than the longest maxAge. Default: 168h.");
 
     public static readonly Setting AllowCidr = new("--allow-cidr", "CIDR",
         "Let endpoints be in this address range although it is not public; repeatable. Default: none, so that a "

@@ -11,7 +11,7 @@ internal static class DeliveriesVerb
     {
         var command = new Verb("deliveries",
             "Shows the delivery log of a subscription, newest first; or one delivery with each of its attempts.",
-            "deliveries -n acme orders --state dead --since 24h", "deliveries -n acme dlv_06dpx2e0g0001");
+            "deliveries -n acme orders --state dead --since 168h", "deliveries -n acme dlv_06dpx2e0g0001");
         var what = new Argument<string>("subscription|delivery") { Description = "A subscription's name, or a delivery's id (dlv_…)." };
         var state = StateOption.AddTo(
             command, "Only deliveries in this state.", repeatable: false, "pending", "delivered", "dead", "cancelled");

@@ -12,7 +12,7 @@ internal static class ReplayVerb
         var command = new Verb("replay",
             "Sends deliveries again that have reached their end: those of a subscription that the options select, by default all "
             + "dead ones; or one delivery, whatever its state.",
-            "replay -n acme orders --since 24h", "replay -n acme orders --state delivered --type 'com.acme.order.*' --since 1h",
+            "replay -n acme orders --since 168h", "replay -n acme orders --state delivered --type 'com.acme.order.*' --since 1h",
             "replay -n acme dlv_06dpx2e0g0001");
         var what = new Argument<string>("subscription|delivery") { Description = "A subscription's name, or a delivery's id (dlv_…)." };
         var since = TimeOption.Create("--since", "Only of events accepted since; a time, or so long ago.");
