@@ -163,6 +163,21 @@ public sealed class ChartRenderTests
     }
 
     [Theory]
+    [InlineData(ChartValues.Large, "--max-event-bytes=2097152\n", "--max-batch-bytes=4194304\n", "--backlog-limit=20000000\n", "fsGroup: 1000650000\n", "storage: 10737418240 ")]
+    [InlineData("config: { maxEventBytes: 2Mi, maxBatchBytes: \"4194304\" }", "--max-event-bytes=2Mi\n", "--max-batch-bytes=4194304\n")]
+    [InlineData(ChartValues.Postgres + "\npodDisruptionBudget: { maxUnavailable: 1000000 }", "maxUnavailable: 1000000\n")]
+    [InlineData("store: { type: postgres, postgres: { existingSecret: s } }\nkeda: { enabled: true, prometheusAddress: http://p, oldestPendingSeconds: 1000000 }",
+        "threshold: \"1000000\"")]
+    public async Task Large_numbers_and_sizes_are_rendered_as_they_were_written(string values, params string[] rendered)
+    {
+        var (code, text, errors) = await TryAsync(values);
+
+        Assert.True(code == 0, errors);
+        Assert.All(rendered, line => Assert.Contains(line, text));
+        Assert.DoesNotMatch(@"\de\+\d", text);
+    }
+
+    [Theory]
     [InlineData("replicas: 2", "replicas is 2, but SQLite is one file that one pod writes: set replicas=1, or store.type=postgres")]
     [InlineData("autoscaling: { enabled: true }", "autoscaling.enabled needs a store that many pods share: set store.type=postgres")]
     [InlineData("keda: { enabled: true, prometheusAddress: http://p }", "keda.enabled needs a store that many pods share")]

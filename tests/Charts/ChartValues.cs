@@ -111,6 +111,14 @@ internal static class ChartValues
 
     public const string ExistingClaim = "store: { sqlite: { persistence: { existingClaim: webhooks } } }";
 
+    /// <summary>Numbers of a values file are floats to templates.</summary>
+    public const string Large = """
+        store: { sqlite: { persistence: { size: 10737418240 } } }
+        config: { maxEventBytes: 2097152, maxBatchBytes: 4194304, backlogLimit: 20000000 }
+        podSecurityContext: { fsGroup: 1000650000, extra: { supplementalGroups: [1000660000] } }
+        terminationGracePeriodSeconds: 2000000
+        """;
+
     /// <summary>What monitoring and scaling add to a cluster.</summary>
     public static readonly string[] ManyKinds = ["--api-versions", "monitoring.coreos.com/v1"];
 
@@ -119,6 +127,7 @@ internal static class ChartValues
         [nameof(Default)] = Default, [nameof(Postgres)] = Postgres, [nameof(Autoscaled)] = Autoscaled, [nameof(Keda)] = Keda,
         [nameof(Scoped)] = Scoped, [nameof(Fenced)] = Fenced, [nameof(Monitored)] = Monitored, [nameof(PodMonitored)] = PodMonitored,
         [nameof(Everything)] = Everything, [nameof(Bare)] = Bare, [nameof(ExistingClaim)] = ExistingClaim,
+        [nameof(Large)] = Large,
     };
 
     public static TheoryData<string> Names => [.. All.Keys];

@@ -70,6 +70,11 @@ app.kubernetes.io/component: operator
 {{- end }}
 {{- end }}
 
+{{- /* A whole number or text, as it was written: a number of a values file is a float here, and prints as 2.097152e+06. */ -}}
+{{- define "wo.whole" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ int64 . }}{{ end }}
+{{- end }}
+
 {{- /* Whole seconds of a duration such as 1m5s. */ -}}
 {{- define "wo.seconds" -}}
 {{- $sum := 0 }}

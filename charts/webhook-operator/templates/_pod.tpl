@@ -22,7 +22,7 @@ spec:
     runAsNonRoot: true
     seccompProfile: { type: RuntimeDefault }
     {{- if and (eq .Values.store.type "sqlite") .Values.podSecurityContext.fsGroup (not (.Capabilities.APIVersions.Has "security.openshift.io/v1")) }}
-    fsGroup: {{ .Values.podSecurityContext.fsGroup }}
+    fsGroup: {{ int64 .Values.podSecurityContext.fsGroup }}
     fsGroupChangePolicy: OnRootMismatch
     {{- end }}
     {{- with .Values.podSecurityContext.extra }}
@@ -56,8 +56,8 @@ spec:
         {{- range .allowCidrs }}
         - --allow-cidr={{ . }}
         {{- end }}
-        - --max-event-bytes={{ .maxEventBytes }}
-        - --max-batch-bytes={{ .maxBatchBytes }}
+        - --max-event-bytes={{ include "wo.whole" .maxEventBytes }}
+        - --max-batch-bytes={{ include "wo.whole" .maxBatchBytes }}
         - --backlog-limit={{ int64 .backlogLimit }}
         - --shutdown-grace={{ .shutdownGrace }}
         - --log-level={{ .logLevel }}
