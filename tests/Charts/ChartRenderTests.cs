@@ -120,6 +120,37 @@ public sealed class ChartRenderTests
             Assert.Contains(egress, rule => rule!["ports"]?.ToJsonString().Contains(port) == true && rule["to"]!.ToJsonString().Contains(to));
     }
 
+    [Theory]
+    [InlineData("0.0.0.0/0", null, "169.254.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
+    [InlineData("0.0.0.0/1", null, "10.0.0.0/8", "100.64.0.0/10")]
+    [InlineData("128.0.0.0/1", null, "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")]
+    [InlineData("11.0.0.0/7", null, "10.0.0.0/8")]
+    [InlineData("203.0.113.0/24", null)]
+    [InlineData("203.0.113.0/24", "203.0.113.128/25, 203.0.113.7/32, 203.0.114.0/25, 203.0.0.0/16", "203.0.113.128/25", "203.0.113.7/32")]
+    [InlineData("::/0", null, "fc00::/7", "fe80::/10")]
+    [InlineData("::/1", null)]
+    [InlineData("8000::/1", null, "fc00::/7", "fe80::/10")]
+    [InlineData("2001:DB8::/32", "2001:db8:0:1::/64, 2001:0db8::1/128, 2001:db8:1:2:3:4:5:6/128, 2001:db9::/64, 32.1.0.0/16",
+        "2001:db8:0:1::/64", "2001:0db8::1/128", "2001:db8:1:2:3:4:5:6/128")]
+    [InlineData("::ffff:0:0/96", "::ffff:10.0.0.0/104, ::fffe:10.0.0.0/104", "::ffff:10.0.0.0/104")]
+    // Who names a range within one of these wants it.
+    [InlineData("10.0.0.0/8", null)]
+    [InlineData("10.20.0.0/16", null)]
+    public async Task Each_range_of_receivers_excepts_what_lies_within_it(string cidr, string? except, params string[] excepted)
+    {
+        var objects = await Helm.RenderAsync($$"""
+            networkPolicy:
+              enabled: true
+              egress:
+                apiServer: { cidrs: [192.0.2.1/32] }
+                receivers: { cidrs: ["{{cidr}}"]{{(except is null ? "" : $", except: [\"{except.Replace(", ", "\", \"", StringComparison.Ordinal)}\"]")}} }
+            """);
+
+        var block = One(objects, "NetworkPolicy")["spec"]!["egress"]!.AsArray().SelectMany(rule => rule!["to"]!.AsArray())
+            .Select(peer => peer!["ipBlock"]).Single(block => (string?)block?["cidr"] == cidr)!;
+        Assert.Equal(excepted, block["except"]?.AsArray().Select(range => (string)range!) ?? []);
+    }
+
     [Fact]
     public async Task A_cluster_that_does_not_know_monitoring_kinds_gets_none_unless_it_must()
     {

@@ -111,6 +111,15 @@ internal static class ChartValues
 
     public const string ExistingClaim = "store: { sqlite: { persistence: { existingClaim: webhooks } } }";
 
+    /// <summary>What there is in halves, as some write it.</summary>
+    public const string Halved = """
+        networkPolicy:
+          enabled: true
+          egress:
+            apiServer: { cidrs: [10.0.0.1/32] }
+            receivers: { cidrs: [0.0.0.0/1, 128.0.0.0/1, "::/1", "8000::/1"] }
+        """;
+
     /// <summary>Numbers of a values file are floats to templates.</summary>
     public const string Large = """
         store: { sqlite: { persistence: { size: 10737418240 } } }
@@ -127,7 +136,7 @@ internal static class ChartValues
         [nameof(Default)] = Default, [nameof(Postgres)] = Postgres, [nameof(Autoscaled)] = Autoscaled, [nameof(Keda)] = Keda,
         [nameof(Scoped)] = Scoped, [nameof(Fenced)] = Fenced, [nameof(Monitored)] = Monitored, [nameof(PodMonitored)] = PodMonitored,
         [nameof(Everything)] = Everything, [nameof(Bare)] = Bare, [nameof(ExistingClaim)] = ExistingClaim,
-        [nameof(Large)] = Large,
+        [nameof(Halved)] = Halved, [nameof(Large)] = Large,
     };
 
     public static TheoryData<string> Names => [.. All.Keys];
