@@ -74,22 +74,28 @@ public sealed class ChartInstallTests
     }
 
     [Fact]
-    public async Task The_API_server_s_addresses_are_looked_up_for_the_fence()
+    public async Task The_API_server_s_addresses_and_ports_are_looked_up_for_the_fence()
     {
         await using var plane = await StartAsync(ApiServer.Newest);
         await plane.Admin.RunWithAsync("""
             apiVersion: v1
             kind: Endpoints
             metadata: { name: kubernetes, namespace: default }
-            subsets: [{ addresses: [{ ip: 10.9.8.7 }, { ip: "fd00::7" }], ports: [{ name: https, port: 6443 }] }]
+            subsets:
+            - { addresses: [{ ip: 10.9.8.7 }, { ip: "fd00::7" }], ports: [{ name: https, port: 6443 }] }
+            - { addresses: [{ ip: 10.9.8.8 }], ports: [{ name: https, port: 16443 }] }
             """, "apply", "--server-side", "-f", "-");
         var helm = new Helm(plane.Admin.Kubeconfig);
 
         await helm.RunAsync("install", Helm.Release, Helm.Chart, "-n", Helm.Namespace, "--set", "networkPolicy.enabled=true");
 
-        var policy = (await plane.Admin.GetAsync(Helm.Namespace, "networkpolicy", "webhooks-webhook-operator")).ToJsonString();
-        Assert.Contains("\"10.9.8.7/32\"", policy);
-        Assert.Contains("\"fd00::7/128\"", policy);
+        var policy = await plane.Admin.GetAsync(Helm.Namespace, "networkpolicy", "webhooks-webhook-operator");
+        var rule = policy["spec"]!["egress"]!.AsArray().Single(rule => rule!.ToJsonString().Contains("10.9.8.7/32", StringComparison.Ordinal))!;
+        var addresses = rule["to"]!.AsArray().Select(peer => (string)peer!["ipBlock"]!["cidr"]!);
+        Assert.Superset(new HashSet<string> { "10.9.8.7/32", "fd00::7/128", "10.9.8.8/32" }, addresses.ToHashSet());
+        var ports = rule["ports"]!.AsArray().Select(port => (int)port!["port"]!).ToList();
+        Assert.Superset(new HashSet<int> { 443, 6443, 16443 }, ports.ToHashSet());
+        Assert.Distinct(ports);
     }
 
     private static async Task<ControlPlane> StartAsync(ApiServer server)
