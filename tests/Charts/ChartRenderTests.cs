@@ -151,6 +151,17 @@ public sealed class ChartRenderTests
         Assert.Equal(excepted, block["except"]?.AsArray().Select(range => (string)range!) ?? []);
     }
 
+    [Theory]
+    [InlineData(ChartValues.Fenced, "kube-system", 53)]
+    [InlineData(ChartValues.OpenShift, "openshift-dns", 5353)]
+    public async Task Names_are_resolved_where_the_cluster_does_it(string values, string space, int port)
+    {
+        var rule = One(await Helm.RenderAsync(values), "NetworkPolicy")["spec"]!["egress"]![0]!;
+
+        Assert.Equal([(port, "UDP"), (port, "TCP")], rule["ports"]!.AsArray().Select(p => ((int)p!["port"]!, (string)p["protocol"]!)));
+        Assert.Contains(space, rule["to"]!.ToJsonString());
+    }
+
     [Fact]
     public async Task A_cluster_that_does_not_know_monitoring_kinds_gets_none_unless_it_must()
     {
@@ -222,6 +233,7 @@ public sealed class ChartRenderTests
     [InlineData("networkPolicy: { enabled: true, ingress: { api: [] } }", "networkPolicy.ingress.api is empty, which to Kubernetes means everyone")]
     [InlineData("networkPolicy: { enabled: true, egress: { receivers: { cidrs: [] } } }", "no receiver could be reached")]
     [InlineData("networkPolicy: { enabled: true }", "networkPolicy.egress.apiServer.cidrs is empty and there is no cluster to ask")]
+    [InlineData("networkPolicy: { enabled: true, egress: { dnsPorts: [] } }", "networkPolicy.egress.dnsPorts is empty, which to Kubernetes means all ports")]
     [InlineData("monitoring: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } }", "would scrape every pod twice")]
     [InlineData("terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds is 60, but a pod may take")]
     [InlineData("extraArgs: [\"--store=sqlite:/tmp/x\"]", "extraArgs has --store, which the chart sets itself: set store.type instead")]

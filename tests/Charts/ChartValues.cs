@@ -111,6 +111,15 @@ internal static class ChartValues
 
     public const string ExistingClaim = "store: { sqlite: { persistence: { existingClaim: webhooks } } }";
 
+    public const string OpenShift = """
+        networkPolicy:
+          enabled: true
+          egress:
+            dns: [{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: openshift-dns } } }]
+            dnsPorts: [5353]
+            apiServer: { cidrs: [10.0.0.1/32] }
+        """;
+
     /// <summary>What there is in halves, as some write it.</summary>
     public const string Halved = """
         networkPolicy:
@@ -136,7 +145,7 @@ internal static class ChartValues
         [nameof(Default)] = Default, [nameof(Postgres)] = Postgres, [nameof(Autoscaled)] = Autoscaled, [nameof(Keda)] = Keda,
         [nameof(Scoped)] = Scoped, [nameof(Fenced)] = Fenced, [nameof(Monitored)] = Monitored, [nameof(PodMonitored)] = PodMonitored,
         [nameof(Everything)] = Everything, [nameof(Bare)] = Bare, [nameof(ExistingClaim)] = ExistingClaim,
-        [nameof(Halved)] = Halved, [nameof(Large)] = Large,
+        [nameof(OpenShift)] = OpenShift, [nameof(Halved)] = Halved, [nameof(Large)] = Large,
     };
 
     public static TheoryData<string> Names => [.. All.Keys];

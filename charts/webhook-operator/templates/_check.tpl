@@ -65,6 +65,9 @@
 {{- if not (or $v.networkPolicy.egress.receivers.cidrs $v.networkPolicy.egress.services $v.networkPolicy.egress.extra) }}
 {{- $faults = append $faults "networkPolicy.egress.receivers.cidrs is empty, and so no receiver could be reached: name ranges, or set networkPolicy.egress.services." }}
 {{- end }}
+{{- if not $v.networkPolicy.egress.dnsPorts }}
+{{- $faults = append $faults "networkPolicy.egress.dnsPorts is empty, which to Kubernetes means all ports: name those of the pods that resolve names, such as [53], or [5353] on OpenShift." }}
+{{- end }}
 {{- if not $v.networkPolicy.egress.apiServer.ports }}
 {{- $faults = append $faults "networkPolicy.egress.apiServer.ports is empty, which to Kubernetes means all ports: name those of the API server, such as [443, 6443]." }}
 {{- end }}
