@@ -76,6 +76,19 @@ public sealed class ChartRenderTests
         Assert.DoesNotContain(Pod(workload)["volumes"]!.AsArray(), volume => (string?)volume!["name"] == "data");
     }
 
+    [Theory]
+    [InlineData("minAvailable: 0, maxUnavailable: \"\"", "minAvailable", "0")]
+    [InlineData("minAvailable: 0", "maxUnavailable", "1")]
+    [InlineData("maxUnavailable: 0", "maxUnavailable", "0")]
+    [InlineData("minAvailable: 50%, maxUnavailable: null", "minAvailable", "50%")]
+    public async Task A_drain_may_take_what_is_given(string budget, string bound, string value)
+    {
+        var spec = One(await Helm.RenderAsync($"{ChartValues.Postgres}\npodDisruptionBudget: {{ {budget} }}"), "PodDisruptionBudget")["spec"]!;
+
+        Assert.Equal(value, spec[bound]?.ToString());
+        Assert.Null(spec[bound == "minAvailable" ? "maxUnavailable" : "minAvailable"]);
+    }
+
     [Fact]
     public async Task Scaling_by_others_leaves_the_number_of_pods_to_them()
     {
@@ -239,6 +252,10 @@ public sealed class ChartRenderTests
     [InlineData("extraArgs: [\"--store=sqlite:/tmp/x\"]", "extraArgs has --store, which the chart sets itself: set store.type instead")]
     [InlineData("store: { type: postgres, postgres: { existingSecret: s } }\nreplicas: 2\npodDisruptionBudget: { minAvailable: 2, maxUnavailable: \"\" }",
         "no node could ever be drained")]
+    [InlineData(ChartValues.Postgres + "\npodDisruptionBudget: { minAvailable: \"\", maxUnavailable: \"\" }",
+        "podDisruptionBudget.maxUnavailable and podDisruptionBudget.minAvailable are both empty: set one of them")]
+    [InlineData(ChartValues.Postgres + "\npodDisruptionBudget: { maxUnavailable: null }", "are both empty: set one of them")]
+    [InlineData(ChartValues.Postgres + "\npodDisruptionBudget: { minAvailable: 1000000, maxUnavailable: \"\" }", "no node could ever be drained")]
     [InlineData("serviceAccount: { create: false }", "every pod of the namespace would get the operator's rights")]
     [InlineData("replica: 1", "additional properties 'replica' not allowed")]
     [InlineData("store: { sqlite: { persistance: { size: 1Gi } } }", "additional properties 'persistance' not allowed")]

@@ -46,12 +46,16 @@
 {{- if and (eq $v.scope "cluster") $v.scopedNamespaces }}
 {{- $faults = append $faults "scopedNamespaces is set, but scope is cluster, which serves all namespaces: set scope=namespaces, or leave scopedNamespaces out." }}
 {{- end }}
-{{- if and $v.podDisruptionBudget.minAvailable (not (kindIs "invalid" $v.podDisruptionBudget.maxUnavailable)) (ne (toString $v.podDisruptionBudget.maxUnavailable) "") }}
+{{- $drain := $v.podDisruptionBudget }}
+{{- if and $drain.minAvailable (include "wo.given" $drain.maxUnavailable) }}
 {{- $faults = append $faults "podDisruptionBudget.minAvailable and podDisruptionBudget.maxUnavailable are both set: set one of them, and the other to \"\"." }}
 {{- end }}
+{{- if and $drain.enabled (include "wo.many" .) (not (or (include "wo.given" $drain.minAvailable) (include "wo.given" $drain.maxUnavailable))) }}
+{{- $faults = append $faults "podDisruptionBudget.maxUnavailable and podDisruptionBudget.minAvailable are both empty: set one of them, such as maxUnavailable=1, or podDisruptionBudget.enabled=false." }}
+{{- end }}
 {{- $pods := ternary $v.keda.minReplicas (ternary $v.autoscaling.minReplicas $v.replicas $v.autoscaling.enabled) $v.keda.enabled | int }}
-{{- if and $v.podDisruptionBudget.enabled (include "wo.many" .) (regexMatch "^[0-9]+$" (toString $v.podDisruptionBudget.minAvailable)) (ge (int $v.podDisruptionBudget.minAvailable) $pods) }}
-{{- $faults = append $faults (printf "podDisruptionBudget.minAvailable is %d of %d pods, so that no node could ever be drained: make it less." (int $v.podDisruptionBudget.minAvailable) $pods) }}
+{{- if and $drain.enabled (include "wo.many" .) (regexMatch "^[0-9]+$" (include "wo.whole" $drain.minAvailable)) (ge (int $drain.minAvailable) $pods) }}
+{{- $faults = append $faults (printf "podDisruptionBudget.minAvailable is %d of %d pods, so that no node could ever be drained: make it less." (int $drain.minAvailable) $pods) }}
 {{- end }}
 {{- if and $v.monitoring.serviceMonitor.enabled $v.monitoring.podMonitor.enabled }}
 {{- $faults = append $faults "monitoring.serviceMonitor.enabled and monitoring.podMonitor.enabled would scrape every pod twice: enable one of them." }}

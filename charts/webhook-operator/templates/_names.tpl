@@ -75,6 +75,11 @@ app.kubernetes.io/component: operator
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ int64 . }}{{ end }}
 {{- end }}
 
+{{- /* Not empty if a value is there: 0 is one, null and "" are none. */ -}}
+{{- define "wo.given" -}}
+{{- if not (or (kindIs "invalid" .) (eq (toString .) "")) }}yes{{ end }}
+{{- end }}
+
 {{- /* Whole seconds of a duration such as 1m5s. */ -}}
 {{- define "wo.seconds" -}}
 {{- $sum := 0 }}
