@@ -1,6 +1,8 @@
 #!/bin/sh
 # Sees to Node.js 18 or later with npm, and to the packages of each folder that is named.
 set -eu
+# shellcheck source=hack/as-root.sh
+. "$(dirname "$0")/as-root.sh"
 
 has_node() {
   command -v node >/dev/null && command -v npm >/dev/null \
@@ -8,10 +10,9 @@ has_node() {
 }
 
 if ! has_node; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  if can_install; then
     echo "Node.js 18 or later is missing; installing it with apt-get." >&2
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
+    install_packages nodejs npm
   fi
   if ! has_node; then
     echo "The tests need Node.js 18 or later and npm: they verify signatures with the official webhook library." >&2

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Sees to PostgreSQL 13 or later and PgBouncer, which the tests start themselves, as a user of their own.
 set -eu
+# shellcheck source=hack/as-root.sh
+. "$(dirname "$0")/as-root.sh"
 
 has_programs() {
   for bin in /usr/lib/postgresql/*/bin $(echo "$PATH" | tr ':' ' '); do
@@ -12,18 +14,13 @@ has_programs() {
   return 1
 }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
-}
-
 if ! has_programs; then
-  if command -v apt-get >/dev/null && as_root true 2>/dev/null; then
+  if can_install; then
     echo "PostgreSQL or PgBouncer is missing; installing them with apt-get." >&2
-    as_root apt-get update -qq
     # Only the programs: no server that starts by itself.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null
+    install_packages postgresql-common
     as_root sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql pgbouncer >/dev/null
+    install_packages postgresql pgbouncer
     if command -v systemctl >/dev/null; then as_root systemctl disable --now pgbouncer >/dev/null 2>&1 || true; fi
   fi
   if ! has_programs; then
