@@ -209,6 +209,14 @@ public sealed class ChartRenderTests
     }
 
     [Fact]
+    public async Task A_program_that_does_not_come_to_answer_is_started_anew_within_a_minute()
+    {
+        var probe = Operator(await Helm.RenderAsync(ChartValues.Default))["startupProbe"]!;
+
+        Assert.InRange((int)probe["periodSeconds"]! * (int)probe["failureThreshold"]!, 10, 60);
+    }
+
+    [Fact]
     public async Task A_pod_is_given_more_time_to_end_than_the_longest_attempt_takes()
     {
         var pod = Pod(One(await Helm.RenderAsync(ChartValues.Default), "StatefulSet"));
