@@ -18,6 +18,7 @@ public sealed class ChartInstallTests
     public async Task The_API_server_takes_every_object_of_every_kind_of_values(ApiServer server)
     {
         await using var plane = await StartAsync(server);
+        plane.NeedsWhatTheChartNeeds();
         await plane.InstallCrdsAsync();
         await plane.Admin.ApplyAsync(OthersKinds);
         await plane.Admin.RunAsync("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all");
@@ -43,6 +44,7 @@ public sealed class ChartInstallTests
     public async Task Installs_upgrades_and_uninstalls_and_no_subscription_is_lost(ApiServer server)
     {
         await using var plane = await StartAsync(server);
+        plane.NeedsWhatTheChartNeeds();
         var helm = new Helm(plane.Admin.Kubeconfig);
 
         var notes = await helm.RunAsync("install", Helm.Release, Helm.Chart, "-n", Helm.Namespace);
@@ -77,6 +79,7 @@ public sealed class ChartInstallTests
     public async Task The_API_server_s_addresses_and_ports_are_looked_up_for_the_fence()
     {
         await using var plane = await StartAsync(ApiServer.Newest);
+        plane.NeedsWhatTheChartNeeds();
         await plane.Admin.RunWithAsync("""
             apiVersion: v1
             kind: Endpoints

@@ -14,6 +14,7 @@ public sealed partial class InstallingPageTests
     public async Task What_is_created_and_applied_can_be_in_the_order_of_the_page(string variant)
     {
         await using var plane = await ControlPlanes.StartOwnAsync(ApiServer.Newest);
+        plane.NeedsWhatTheChartNeeds();
         var page = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "docs", "installing.md"));
         var sections = Heading().Split(page);
         var kustomize = Commands(sections.Single(section => section.StartsWith("With kubectl and kustomize\n", StringComparison.Ordinal)));

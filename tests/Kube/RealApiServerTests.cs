@@ -67,6 +67,7 @@ public sealed class RealApiServerTests(ControlPlanes planes) : IDisposable
     public async Task Two_writers_of_a_status_own_their_fields_and_leave_a_namesake_alone(ApiServer server)
     {
         var plane = await planes.GetAsync(server);
+        plane.NeedsServerSideApply();
         var space = await plane.NamespaceAsync("apply");
         using var connection = KubeConnection.Open(plane.Admin.Kubeconfig);
         var applier = new StatusApplier(connection.Client, TimeProvider.System);

@@ -44,6 +44,10 @@ internal sealed class ControlPlane : IAsyncDisposable
     public void NeedsServerSideApply() =>
         Assert.SkipUnless(HasServerSideApply, $"API server {Version} has server-side apply as a beta only.");
 
+    /// <summary>Skips the test where the chart, and the manifests that are the same objects, can't be installed.</summary>
+    public void NeedsWhatTheChartNeeds() =>
+        Assert.SkipUnless(Version >= new Version(1, 30), $"The chart is for Kubernetes 1.30 and later, and the API server is {Version}.");
+
     public bool HasServerSideApply => Version >= new Version(1, 22);
 
     /// <summary>
