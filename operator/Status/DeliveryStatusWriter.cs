@@ -78,17 +78,24 @@ internal sealed partial class DeliveryStatusWriter(
         var due = new List<Change>();
         var counters = new List<Change>();
         var now = time.GetUtcNow();
+        using var impatience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         foreach (var (key, entry) in _entries)
         {
             Change? found;
             try
             {
-                found = await ChangeAsync(key, entry, cancellation);
+                found = await ChangeAsync(key, entry, impatience.Token);
             }
             catch (StoreUnavailableException)
             {
-                // Each of the others could take as long to fail. The store's own log tells why; the next pass begins anew.
-                break;
+                // Others that need the store could take as long to fail; those that don't are told all the same. The store's own
+                // log tells why, and the next pass begins anew.
+                await impatience.CancelAsync();
+                continue;
+            }
+            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+            {
+                continue;
             }
             if (found is not { } change)
                 continue;

@@ -54,7 +54,7 @@
 {{- $faults = append $faults "podDisruptionBudget.maxUnavailable and podDisruptionBudget.minAvailable are both empty: set one of them, such as maxUnavailable=1, or podDisruptionBudget.enabled=false." }}
 {{- end }}
 {{- $pods := ternary $v.keda.minReplicas (ternary $v.autoscaling.minReplicas $v.replicas $v.autoscaling.enabled) $v.keda.enabled | int }}
-{{- if and $drain.enabled (include "wo.many" .) (regexMatch "^[0-9]+$" (include "wo.whole" $drain.minAvailable)) (ge (int $drain.minAvailable) $pods) }}
+{{- if and $drain.enabled (include "wo.many" .) (include "wo.given" $drain.minAvailable) (regexMatch "^[0-9]+$" (include "wo.whole" $drain.minAvailable)) (ge (int $drain.minAvailable) $pods) }}
 {{- $faults = append $faults (printf "podDisruptionBudget.minAvailable is %d of %d pods, so that no node could ever be drained: make it less." (int $drain.minAvailable) $pods) }}
 {{- end }}
 {{- if and $v.monitoring.serviceMonitor.enabled $v.monitoring.podMonitor.enabled }}

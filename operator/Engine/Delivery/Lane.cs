@@ -358,7 +358,7 @@ internal sealed class Lane : IDisposable
                 return;
             var now = _context.Time.GetUtcNow();
             var circuit = _circuit.Snapshot;
-            if (_health.Hold(Holds, _pending > 0, now))
+            if (_health.Hold(Holds, now, _subscription.Delivery.Retry.MaxAge))
                 Save();
             if (Holds)
             {
@@ -399,8 +399,8 @@ internal sealed class Lane : IDisposable
             WakeAt(at);
             return;
         }
-        var room = probing ? 1 : WindowSize(slots) - _window.Ready;
         var bytes = Math.Clamp(_context.Budget.Free, 0, ReadBytes);
+        var room = probing ? 1 : (int)Math.Clamp(bytes / Window.Overhead, 1, WindowSize(slots) - _window.Ready);
         if (bytes == 0 && _window.Held > 0)
             return; // Each delivery that ends pumps again.
         _window.BeginRead();

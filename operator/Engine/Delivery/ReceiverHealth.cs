@@ -64,12 +64,15 @@ internal sealed class ReceiverHealth(SubscriptionState saved, DateTimeOffset sin
         return Change(State with { FailingSince = failingSince, Disabled = disabled });
     }
 
-    /// <summary>Notes whether what is pending, if anything is, may be sent from now on. True if <see cref="State"/> changed.</summary>
-    public bool Hold(bool holds, bool pending, DateTimeOffset now)
+    /// <summary>Notes whether what is pending may be sent from now on. True if <see cref="State"/> changed.</summary>
+    /// <param name="holds">It may not.</param>
+    /// <param name="now">When that was seen.</param>
+    /// <param name="maxAge">What was held until longer ago has no effect any more.</param>
+    public bool Hold(bool holds, DateTimeOffset now, TimeSpan maxAge)
     {
-        var until = !pending ? null
-            : holds ? SubscriptionState.StillHeld
-            : State.HeldUntil == SubscriptionState.StillHeld ? now : State.HeldUntil;
+        var until = holds ? SubscriptionState.StillHeld
+            : State.HeldUntil == SubscriptionState.StillHeld ? now
+            : State.HeldUntil < now - maxAge ? null : State.HeldUntil;
         return until != State.HeldUntil && Change(State with { HeldUntil = until });
     }
 

@@ -63,7 +63,7 @@ internal sealed class ShardKeeper(
         {
             try
             {
-                await using var session = await store.JoinAsync(_claims, cancellation);
+                await using var session = await store.JoinAsync(new HashSet<long>(_claims), cancellation);
                 if (await KeepAsync(session, cancellation))
                     return;
             }
@@ -91,7 +91,7 @@ internal sealed class ShardKeeper(
         {
             while (!cancellation.IsCancellationRequested)
             {
-                await BalanceAsync(session);
+                await BalanceAsync(session, cancellation);
                 await _wake.WaitAsync(Beat, time, cancellation);
             }
             await LeaveAsync(session);
@@ -112,7 +112,7 @@ internal sealed class ShardKeeper(
         }
     }
 
-    private async Task BalanceAsync(IShardSession session)
+    private async Task BalanceAsync(IShardSession session, CancellationToken cancellation)
     {
         // 1. Who is there?
         var own = dispatcher.OwnPending;
@@ -137,21 +137,26 @@ internal sealed class ShardKeeper(
         {
             var taken = await session.TakeAsync(Shuffled(Enumerable.Range(0, Shard.Count).Except(_owned)), target - kept);
             if (taken.Length > 0)
-                await GainAsync(session, taken);
+                await GainAsync(session, taken, cancellation);
         }
         instruments.ShardsOwned.Set(_owned.Count - _leaving.Count);
     }
 
-    private async Task GainAsync(IShardSession session, ImmutableArray<int> taken)
+    private async Task GainAsync(IShardSession session, ImmutableArray<int> taken, CancellationToken cancellation)
     {
         try
         {
-            dispatcher.Gain(taken, await store.ReadBacklogsAsync(taken, CancellationToken.None), session.Claim);
+            // A large backlog takes a while to read, and that the session is lost must be seen meanwhile too.
+            var reading = store.ReadBacklogsAsync(taken, cancellation);
+            while (await Task.WhenAny(reading, Task.Delay(Beat, time, CancellationToken.None)) != reading)
+                await session.BeatAsync(dispatcher.OwnPending);
+            dispatcher.Gain(taken, await reading, session.Claim);
         }
-        catch (StoreUnavailableException e)
+        catch (Exception e) when (e is StoreUnavailableException or OperationCanceledException)
         {
             // Those that are owned already need not be given up for it.
-            logger.StoreRetry(Beat.TotalSeconds, e.Message);
+            if (e is StoreUnavailableException)
+                logger.StoreRetry(Beat.TotalSeconds, e.Message);
             await session.ReleaseAsync(taken);
             return;
         }

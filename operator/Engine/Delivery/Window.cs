@@ -14,7 +14,7 @@ internal sealed class Window(WindowBudget budget)
     private const int Largest = 16 * 1024;
 
     /// <summary>About what a delivery takes beside its body.</summary>
-    private const int Overhead = 1024;
+    public const int Overhead = 1024;
 
     /// <summary>From when an event is accepted until it may be offered, at the very most: a read may have seen what comes later.</summary>
     public static readonly TimeSpan OfferDelay = TimeSpan.FromSeconds(30);

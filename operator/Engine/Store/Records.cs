@@ -178,7 +178,7 @@ internal sealed record SubscriptionState
 
     /// <summary>
     /// What is pending has been held until then, and ages only from then on; <see cref="StillHeld"/> while it is held. Null where
-    /// nothing that is pending was ever held.
+    /// nothing was held lately.
     /// </summary>
     public DateTimeOffset? HeldUntil { get; init; }
 

@@ -257,7 +257,7 @@ internal sealed class GroupCommitter : IAsyncDisposable
         lock (_gate)
         {
             // Their publishers would only wait for the same, each group as long as this one.
-            while (Dequeue(_events) is { } waiting)
+            while (ServerFault.IsAway(unavailable) && Dequeue(_events) is { } waiting)
                 failed.Add(waiting);
             if (!_closed)
                 _probe.Change(FaultProbe, IdleProbe);

@@ -12,6 +12,9 @@ internal sealed class ShardSession : IShardSession
     /// <summary>Shorter than the time in which the server finds out that this process is gone, so that it knows first.</summary>
     private const int BeatTimeoutSeconds = 3;
 
+    /// <summary>For several statements, some of which wait for others' commits.</summary>
+    private const int ChangeTimeoutSeconds = 15;
+
     private static readonly TimeSpan OldMember = TimeSpan.FromMinutes(10);
 
     private readonly ServerAddress _server;
@@ -62,7 +65,7 @@ internal sealed class ShardSession : IShardSession
         }
     }
 
-    public Task<Membership> BeatAsync(long pending) => AskAsync(async () =>
+    public Task<Membership> BeatAsync(long pending) => AskAsync(BeatTimeoutSeconds, async () =>
     {
         if (pending != _pending)
         {
@@ -83,13 +86,13 @@ internal sealed class ShardSession : IShardSession
         return new Membership(row.GetInt32(0), row.GetInt64(1));
     });
 
-    public Task RetireAsync() => AskAsync(async () =>
+    public Task RetireAsync() => AskAsync(BeatTimeoutSeconds, async () =>
     {
         await using var retire = Command(_session, $"SELECT pg_advisory_unlock({AdvisoryLocks.Member}, {_member})");
         return await retire.ExecuteNonQueryAsync();
     });
 
-    public Task<ImmutableArray<int>> TakeAsync(IReadOnlyCollection<int> candidates, int atMost) => AskAsync<ImmutableArray<int>>(async () =>
+    public Task<ImmutableArray<int>> TakeAsync(IReadOnlyCollection<int> candidates, int atMost) => AskAsync<ImmutableArray<int>>(ChangeTimeoutSeconds, async () =>
     {
         // 1. The locks.
         var taken = new List<int>();
@@ -116,7 +119,7 @@ internal sealed class ShardSession : IShardSession
         return [.. taken];
     });
 
-    public Task ReleaseAsync(IReadOnlyCollection<int> shards) => AskAsync(async () =>
+    public Task ReleaseAsync(IReadOnlyCollection<int> shards) => AskAsync(ChangeTimeoutSeconds, async () =>
     {
         // One after the other: the lock is free at once, but what else its transaction does is seen by others only after the
         // commit. Who took it in between would find an owner without a lock, and take this member for dead.
@@ -181,13 +184,13 @@ internal sealed class ShardSession : IShardSession
         await transaction.CommitAsync();
     }
 
-    private async Task<T> AskAsync<T>(Func<Task<T>> work)
+    private async Task<T> AskAsync<T>(int seconds, Func<Task<T>> work)
     {
         var asked = work();
         try
         {
             // The driver gives up after the same time, but then it tries to cancel at a server that may not answer that either.
-            return await asked.WaitAsync(TimeSpan.FromSeconds(BeatTimeoutSeconds + 0.1));
+            return await asked.WaitAsync(TimeSpan.FromSeconds(seconds + 0.1));
         }
         catch (TimeoutException e)
         {

@@ -112,10 +112,11 @@ internal static class StoreReader
         NpgsqlConnection session, IEnumerable<int> shards, CancellationToken cancellation)
     {
         // With millions pending, counting them takes a while.
+        const int Seconds = 300;
         await using var transaction = await session.BeginTransactionAsync(cancellation);
-        await using (var patience = new NpgsqlCommand("SET LOCAL statement_timeout = 0", session))
+        await using (var patience = new NpgsqlCommand($"SET LOCAL statement_timeout = '{Seconds}s'", session))
             await patience.ExecuteNonQueryAsync(cancellation);
-        await using var command = new NpgsqlCommand(BacklogsSql, session) { Parameters = { Shards(shards) }, CommandTimeout = 0 };
+        await using var command = new NpgsqlCommand(BacklogsSql, session) { Parameters = { Shards(shards) }, CommandTimeout = Seconds + 5 };
         await using var rows = await command.ExecuteReaderAsync(cancellation);
         var backlogs = ImmutableArray.CreateBuilder<Backlog>();
         while (await rows.ReadAsync(cancellation))

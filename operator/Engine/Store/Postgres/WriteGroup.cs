@@ -331,6 +331,10 @@ internal sealed class WriteGroup
             await using var rows = await batch.ExecuteReaderAsync(cancellation);
             while (await rows.ReadAsync(cancellation))
                 found[rows.GetGuid(0)] = (rows.GetInt64(1), rows.GetInt32(2));
+            // To the end: only there the commit has been answered.
+            while (await rows.NextResultAsync(cancellation))
+            {
+            }
         }
         foreach (var enqueue in _enqueues)
         {
