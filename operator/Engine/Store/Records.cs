@@ -245,7 +245,12 @@ internal sealed record DeliverySummary
     public ErrorClass LastError { get; init; }
 }
 
-internal sealed record DeliveryDetail(DeliverySummary Summary, NamespacedName Subscription, ImmutableArray<AttemptRecord> Attempts);
+/// <param name="Summary">As in the log.</param>
+/// <param name="SubscriptionUid">Whose; it may have been deleted since.</param>
+/// <param name="Subscription">Its name.</param>
+/// <param name="Attempts">In order.</param>
+internal sealed record DeliveryDetail(
+    DeliverySummary Summary, string SubscriptionUid, NamespacedName Subscription, ImmutableArray<AttemptRecord> Attempts);
 
 /// <summary>Which finished deliveries to send again. What is left out does not restrict.</summary>
 /// <param name="Since">Accepted at or after.</param>

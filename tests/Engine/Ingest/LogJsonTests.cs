@@ -43,7 +43,7 @@ public sealed class LogJsonTests
         var attempt = new AttemptRecord { Number = 1, Time = DateTimeOffset.UnixEpoch, Duration = TimeSpan.Zero, Response = response };
         using var json = new MemoryStream();
         using (var writer = new Utf8JsonWriter(json))
-            LogJson.Write(writer, new DeliveryDetail(summary, new NamespacedName("acme", "orders"), [attempt]));
+            LogJson.Write(writer, new DeliveryDetail(summary, "uid", new NamespacedName("acme", "orders"), [attempt]));
         return JsonNode.Parse(json.ToArray())!["attempts"]![0]!;
     }
 }

@@ -49,7 +49,7 @@ internal static class LogReader
 
     public const string DetailSql = """
         SELECT d.id, d.event, e.type, e.source, e.ce_id, d.state, d.attempts, d.due, d.ended, d.last_status, d.last_error,
-          s.namespace, s.name, d.time, d.duration, d.message, d.response
+          s.namespace, s.name, d.time, d.duration, d.message, d.response, s.uid
         FROM (
           SELECT id, event, subscription, 0::smallint AS state, attempts, due, NULL::bigint AS ended, last_status, last_error,
             NULL::bigint AS time, NULL::bigint AS duration, NULL::text AS message, NULL::bytea AS response
@@ -118,7 +118,7 @@ internal static class LogReader
         if (!await rows.ReadAsync(cancellation))
             return null;
         var summary = ReadSummary(rows);
-        var subscription = new NamespacedName(rows.GetString(11), rows.GetString(12));
+        var (uid, subscription) = (rows.GetString(17), new NamespacedName(rows.GetString(11), rows.GetString(12)));
         var last = rows.IsDBNull(13) ? null : new AttemptRecord
         {
             Number = summary.Attempts,
@@ -146,7 +146,7 @@ internal static class LogReader
         }
         if (last is not null)
             attempts.Add(last);
-        return new DeliveryDetail(summary, subscription, attempts.DrainToImmutable());
+        return new DeliveryDetail(summary, uid, subscription, attempts.DrainToImmutable());
     }
 
     private static DeliverySummary ReadSummary(NpgsqlDataReader row) => new()

@@ -71,7 +71,7 @@ internal sealed class StoreReader : IDisposable
         _summary = connection.Prepare(
             $"SELECT {SummaryColumns} FROM delivery d JOIN event e ON e.id = d.event WHERE d.id = ?");
         _detail = connection.Prepare($"""
-            SELECT {SummaryColumns}, s.namespace, s.name, d.delivered_time, d.delivered_duration, d.delivered_response
+            SELECT {SummaryColumns}, s.namespace, s.name, d.delivered_time, d.delivered_duration, d.delivered_response, s.uid
             FROM delivery d JOIN event e ON e.id = d.event JOIN subscription s ON s.key = d.subscription
             WHERE d.id = ? AND e.namespace = ?
             """);
@@ -210,7 +210,7 @@ internal sealed class StoreReader : IDisposable
         if (!_detail.Bind(id.Value).Bind(@namespace).Step())
             return null;
         var summary = ReadSummary(_detail);
-        var subscription = new NamespacedName(_detail.Text(11), _detail.Text(12));
+        var (uid, subscription) = (_detail.Text(16), new NamespacedName(_detail.Text(11), _detail.Text(12)));
         var delivering = _detail.IsNull(13) ? null : new AttemptRecord
         {
             Number = summary.Attempts,
@@ -237,7 +237,7 @@ internal sealed class StoreReader : IDisposable
         }
         if (delivering is not null)
             attempts.Add(delivering);
-        return new DeliveryDetail(summary, subscription, attempts.DrainToImmutable());
+        return new DeliveryDetail(summary, uid, subscription, attempts.DrainToImmutable());
     }
 
     public void Dispose() => _connection.Dispose();
