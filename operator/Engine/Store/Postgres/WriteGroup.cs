@@ -82,21 +82,16 @@ internal sealed class WriteGroup
           ELSE (SELECT d.time FROM delivery d WHERE d.id = s.id AND d.version = s.version + 1 AND d.state = s.state) = s.time END
         """;
 
-    /// <summary>Before states are saved, which then name the key: otherwise each would use up a new one.</summary>
-    public const string AddSubscriptionsSql = """
-        INSERT INTO subscription (uid, shard) SELECT v.uid, v.shard FROM unnest($1, $2) AS v (uid, shard)
-        WHERE (SELECT s.key FROM subscription s WHERE s.uid = v.uid) IS NULL ON CONFLICT (uid) DO NOTHING
-        """;
-
+    /// <summary>Names the key of a row that is there: an insert that finds its row would use up a new one each time.</summary>
     public const string SaveStateSql = """
         INSERT INTO subscription AS s (key, uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time,
           held_until, circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered)
           OVERRIDING SYSTEM VALUE
-        SELECT (SELECT s.key FROM subscription s WHERE s.uid = v.uid), v.uid, 0,
+        SELECT coalesce((SELECT s.key FROM subscription s WHERE s.uid = v.uid), nextval('subscription_key_seq')), v.uid, v.shard,
           v.failing_since, v.disabled_reason, v.disabled_message, v.disabled_generation, v.disabled_time,
           v.held_until, v.circuit_since, v.circuit_probe, v.circuit_failures, v.counted_since, v.delivered, v.failed_attempts, v.dead_lettered
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-          AS v (uid, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time, held_until,
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+          AS v (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time, held_until,
             circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered, claim)
         WHERE v.claim = 0 OR (SELECT m.id FROM member m WHERE m.id = v.claim) IS NOT NULL
         ON CONFLICT (uid) DO UPDATE SET failing_since = excluded.failing_since,
@@ -167,7 +162,7 @@ internal sealed class WriteGroup
             if (_retries.Count > 0)
                 batch.BatchCommands.Add(RetryCommand());
             if (_states.Count > 0)
-                AddSaveStateCommands(batch);
+                batch.BatchCommands.Add(SaveStateCommand());
             if (events.Length > 0)
                 batch.BatchCommands.Add(EnqueueCommand(events, parts.Keys));
             if (_probe)
@@ -175,7 +170,7 @@ internal sealed class WriteGroup
             await using var rows = await batch.ExecuteReaderAsync(cancellation);
             foreach (var command in batch.BatchCommands)
             {
-                if (command.CommandText is AddSubscriptionsSql or SaveStateSql || rows.FieldCount == 0)
+                if (command.CommandText is SaveStateSql || rows.FieldCount == 0)
                     continue;
                 var found = command.CommandText is EnqueueSql ? fresh : command.CommandText is ClaimSql ? [] : settled;
                 while (await rows.ReadAsync(cancellation))
@@ -264,19 +259,16 @@ internal sealed class WriteGroup
         };
     }
 
-    private void AddSaveStateCommands(NpgsqlBatch batch)
+    private NpgsqlBatchCommand SaveStateCommand()
     {
         // In one order, so that two groups that save the same ones wait for each other only one way.
         var s = _states.Values.OrderBy(s => s.Uid, StringComparer.Ordinal).ToArray();
-        batch.BatchCommands.Add(new NpgsqlBatchCommand(AddSubscriptionsSql)
-        {
-            Parameters = { Column.Of(s, s => s.Uid), Column.Of(s, s => (short)Shard.Of(s.Uid)) },
-        });
-        batch.BatchCommands.Add(new NpgsqlBatchCommand(SaveStateSql)
+        return new NpgsqlBatchCommand(SaveStateSql)
         {
             Parameters =
             {
-                Column.Of(s, s => s.Uid), Column.Of(s, s => s.State.FailingSince?.ToUnixTimeMilliseconds()),
+                Column.Of(s, s => s.Uid), Column.Of(s, s => (short)Shard.Of(s.Uid)),
+                Column.Of(s, s => s.State.FailingSince?.ToUnixTimeMilliseconds()),
                 Column.Of(s, s => s.State.Disabled?.Reason), Column.Of(s, s => s.State.Disabled?.Message),
                 Column.Of(s, s => s.State.Disabled?.Generation), Column.Of(s, s => s.State.Disabled?.Time.ToUnixTimeMilliseconds()),
                 Column.Of(s, s => s.State.HeldUntil?.ToUnixTimeMilliseconds()),
@@ -286,7 +278,7 @@ internal sealed class WriteGroup
                 Column.Of(s, s => s.State.Counters?.FailedAttempts), Column.Of(s, s => s.State.Counters?.DeadLettered),
                 Column.Of(s, s => (int)s.Claim),
             },
-        });
+        };
     }
 
     private async Task AnswerSettlesAsync(NpgsqlConnection session, HashSet<long> settled, CancellationToken cancellation)
