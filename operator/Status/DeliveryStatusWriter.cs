@@ -86,15 +86,11 @@ internal sealed partial class DeliveryStatusWriter(
             {
                 found = await ChangeAsync(key, entry, impatience.Token);
             }
-            catch (StoreUnavailableException)
+            catch (Exception e) when (e is StoreUnavailableException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
             {
                 // Others that need the store could take as long to fail; those that don't are told all the same. The store's own
                 // log tells why, and the next pass begins anew.
                 await impatience.CancelAsync();
-                continue;
-            }
-            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-            {
                 continue;
             }
             if (found is not { } change)

@@ -94,7 +94,7 @@ internal sealed class GroupCommitter : IAsyncDisposable
 
     private void Queue(WriteOperation operation)
     {
-        var message = $"The store {_parts.Server.Name} is closed.";
+        string message;
         lock (_gate)
         {
             if (operation.Bytes > 0 && _queuedBytes > MaxQueuedBytes)
@@ -113,6 +113,10 @@ internal sealed class GroupCommitter : IAsyncDisposable
                     _ = Task.Run(FlyAsync);
                 }
                 return;
+            }
+            else
+            {
+                message = $"The store {_parts.Server.Name} is closed.";
             }
         }
         operation.Fail(new StoreUnavailableException(message));

@@ -17,9 +17,8 @@ internal static class ServerFault
     public static bool IsTimeout(Exception e) => e is TimeoutException or NpgsqlException { InnerException: TimeoutException };
 
     /// <summary>No operation would have fared better: the server was not reached, or did not answer.</summary>
-    public static bool IsAway(Exception e) =>
-        (e as StoreUnavailableException)?.InnerException is var cause
-        && (cause is SocketException or NpgsqlException and not PostgresException || (cause is not null && IsTimeout(cause)));
+    public static bool IsAway(StoreUnavailableException e) =>
+        e.InnerException is SocketException or TimeoutException or (NpgsqlException and not PostgresException);
 
     /// <summary>The connection is gone, and with it the knowledge whether the last commit came through.</summary>
     public static bool IsBroken(NpgsqlConnection connection) => connection.FullState != System.Data.ConnectionState.Open;
