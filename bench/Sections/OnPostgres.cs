@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using WebhookOperator.Bench.Processes;
 using WebhookOperator.Bench.Publishing;
 using WebhookOperator.Bench.Receiving;
 using WebhookOperator.Tests.Testing;
@@ -16,7 +17,6 @@ internal static class OnPostgres
     private const double WantedHandOff = 50;
     private const int Restarts = 5;
     private static readonly TimeSpan BetweenDeaths = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan Absence = TimeSpan.FromSeconds(60);
 
     private static readonly (EventMode Mode, string Name, double Wanted)[] Modes =
     [
@@ -95,18 +95,19 @@ internal static class OnPostgres
         figures.Add(Figure.AtMost("PostgreSQL restarted: events lost", restarted.Lost, 0, $"of {Figure.Text(restarted.Accepted)}"));
         figures.Add(new Figure("  duplicates", Figure.Text(restarted.Duplicates)));
 
+        var absence = bench.Seconds(60, 20);
         var hung = await set.CountAsync(
             async token =>
             {
                 await Task.Delay(BetweenDeaths / 2, TimeProvider.System, token);
                 await server.FreezeAsync();
-                await Task.Delay(bench.Quick ? Absence / 3 : Absence, TimeProvider.System, CancellationToken.None);
+                await Task.Delay(absence, TimeProvider.System, CancellationToken.None);
                 await server.ThawAsync();
                 await Task.Delay(BetweenDeaths / 2, TimeProvider.System, token);
             },
             cancellation);
         figures.Add(Figure.AtMost(
-            $"PostgreSQL hangs for {(bench.Quick ? Absence / 3 : Absence).TotalSeconds} s: events lost", hung.Lost, 0, $"of {Figure.Text(hung.Accepted)}"));
+            $"PostgreSQL hangs for {absence.TotalSeconds} s: events lost", hung.Lost, 0, $"of {Figure.Text(hung.Accepted)}"));
         figures.Add(new Figure("  duplicates", Figure.Text(hung.Duplicates)));
 
         var handOff = await HandOffAsync(bench, set, cancellation);
@@ -143,8 +144,7 @@ internal static class OnPostgres
         await receiver.ResetAsync(cancellation);
         var published = await Load.PaceAsync(
             50, bench.Seconds(20, 5), number => set.PublishAsync($"t{number % ReplicaSet.Subscriptions}", cancellation), cancellation);
-        while ((await receiver.ProgressAsync(cancellation)).Unique < published)
-            await Task.Delay(Arrival.Poll, TimeProvider.System, cancellation);
+        await ArrivedAsync(receiver, published, cancellation);
         return await receiver.LatenciesAsync(cancellation);
     }
 
@@ -157,11 +157,16 @@ internal static class OnPostgres
         await set.Replicas[0].KillAsync();
         for (var i = 0; i < ReplicaSet.Subscriptions; i++)
             await set.PublishAsync($"t{i}", cancellation);
-        while ((await receiver.ProgressAsync(cancellation)).Unique < ReplicaSet.Subscriptions)
-            await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, cancellation);
+        await ArrivedAsync(receiver, ReplicaSet.Subscriptions, cancellation);
         var elapsed = clock.Elapsed.TotalSeconds;
         await set.Replicas[0].StartAsync(null, cancellation);
         return elapsed;
+    }
+
+    private static async Task ArrivedAsync(ReceiverProcess receiver, long events, CancellationToken cancellation)
+    {
+        while ((await receiver.ProgressAsync(cancellation)).Unique < events)
+            await Task.Delay(Arrival.Poll, TimeProvider.System, cancellation);
     }
 
     private static async Task<double> LimitedRateAsync(Workbench bench, ReplicaSet set, CancellationToken cancellation)
