@@ -9,20 +9,26 @@ namespace WebhookOperator.Engine.Store.Postgres;
 /// </summary>
 internal sealed class WriteGroup
 {
+    /// <summary>
+    /// Columns are unnested next to each other, here and below: for one call in FROM the server writes each of them to a
+    /// store of its own first, and reads the rows together from those.
+    /// </summary>
     public const string EnqueueSql = """
         WITH fresh AS (
           INSERT INTO event_key (hash, id, deliveries)
-          SELECT k.hash, k.id, k.deliveries FROM unnest($1, $2, $3) AS k (id, hash, deliveries) ORDER BY k.hash, k.id
+          SELECT * FROM (SELECT unnest($2) AS hash, unnest($1) AS id, unnest($3) AS deliveries) AS k ORDER BY k.hash, k.id
           ON CONFLICT (hash) DO NOTHING RETURNING id
         ), stored AS (
           INSERT INTO event (id, hash, deliveries, namespace, source, ce_id, type, encoding, attributes, data_start, data_length, data_base64, body)
-          SELECT e.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-            AS e (id, hash, deliveries, namespace, source, ce_id, type, encoding, attributes, data_start, data_length, data_base64, body)
+          SELECT e.* FROM (SELECT unnest($1) AS id, unnest($2) AS hash, unnest($3) AS deliveries, unnest($4) AS namespace, unnest($5) AS source,
+            unnest($6) AS ce_id, unnest($7) AS type, unnest($8) AS encoding, unnest($9) AS attributes,
+            unnest($10) AS data_start, unnest($11) AS data_length, unnest($12) AS data_base64, unnest($13) AS body) AS e
           WHERE (e.id IN (SELECT id FROM fresh)) IS TRUE
         ), waiting AS (
           INSERT INTO pending (id, event, subscription, due, started, size, version, attempts, step, last_error)
-          SELECT d.id, d.event, (SELECT s.key FROM subscription s WHERE s.key = d.subscription), d.due, d.due, d.size, 1, 0, 0, 0
-          FROM unnest($14, $15, $16, $17, $18) AS d (id, event, subscription, due, size)
+          SELECT d.id, d.event, CASE WHEN d.subscription IN (SELECT s.key FROM subscription s WHERE s.key = ANY ($16)) THEN d.subscription END,
+            d.due, d.due, d.size, 1, 0, 0, 0
+          FROM (SELECT unnest($14) AS id, unnest($15) AS event, unnest($16) AS subscription, unnest($17) AS due, unnest($18) AS size) AS d
           WHERE (d.event IN (SELECT id FROM fresh)) IS TRUE
         )
         SELECT id FROM fresh
@@ -40,10 +46,11 @@ internal sealed class WriteGroup
     public const string EndSql = """
         WITH gone AS (
           DELETE FROM pending p
-          USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-            AS s (id, version, claim, state, number, step, ended, time, duration, status, error, message, response)
+          USING (SELECT unnest($1) AS id, unnest($2) AS version, unnest($3) AS claim, unnest($4) AS state, unnest($5) AS number,
+            unnest($6) AS step, unnest($7) AS ended, unnest($8) AS time, unnest($9) AS duration, unnest($10) AS status,
+            unnest($11) AS error, unnest($12) AS message, unnest($13) AS response) AS s
           WHERE p.id = s.id AND p.version = s.version
-            AND (s.claim = 0 OR (SELECT m.id FROM member m WHERE m.id = s.claim) IS NOT NULL)
+            AND (s.claim = 0 OR s.claim IN (SELECT m.id FROM member m WHERE m.id = ANY ($3)))
           RETURNING p.id, p.event, p.subscription, p.version + 1, p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0), s.step,
             p.started, s.ended, p.size, s.state, s.time, s.duration, CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
             coalesce(s.error, p.last_error), s.message, s.response
@@ -58,10 +65,11 @@ internal sealed class WriteGroup
           UPDATE pending p SET version = p.version + 1, attempts = p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0),
             step = s.step, due = s.due, last_status = CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
             last_error = coalesce(s.error, p.last_error)
-          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-            AS s (id, version, claim, number, step, due, time, duration, status, error, message, response)
+          FROM (SELECT unnest($1) AS id, unnest($2) AS version, unnest($3) AS claim, unnest($4) AS number, unnest($5) AS step,
+            unnest($6) AS due, unnest($7) AS time, unnest($8) AS duration, unnest($9) AS status, unnest($10) AS error,
+            unnest($11) AS message, unnest($12) AS response) AS s
           WHERE p.id = s.id AND p.version = s.version
-            AND (s.claim = 0 OR (SELECT m.id FROM member m WHERE m.id = s.claim) IS NOT NULL)
+            AND (s.claim = 0 OR s.claim IN (SELECT m.id FROM member m WHERE m.id = ANY ($3)))
           RETURNING p.id, s.number, s.time, s.duration, s.status, s.error, s.message, s.response
         ), told AS (
           INSERT INTO attempt (delivery, number, time, duration, status, error, message, response)
@@ -75,7 +83,8 @@ internal sealed class WriteGroup
 
     /// <summary>Settled already, by this very settlement: its commit had come through, and only the answer had not.</summary>
     public const string FindSettledSql = """
-        SELECT s.id FROM unnest($1, $2, $3, $4, $5, $6) AS s (id, version, state, number, time, due)
+        SELECT s.id FROM (SELECT unnest($1) AS id, unnest($2) AS version, unnest($3) AS state, unnest($4) AS number, unnest($5) AS time,
+          unnest($6) AS due) AS s
         WHERE CASE s.state
           WHEN 0 THEN (SELECT p.due FROM pending p WHERE p.id = s.id AND p.version = s.version + 1) = s.due
             AND (SELECT a.time FROM attempt a WHERE a.delivery = s.id AND a.number = s.number) = s.time
@@ -90,10 +99,12 @@ internal sealed class WriteGroup
         SELECT coalesce((SELECT s.key FROM subscription s WHERE s.uid = v.uid), nextval('subscription_key_seq')), v.uid, v.shard,
           v.failing_since, v.disabled_reason, v.disabled_message, v.disabled_generation, v.disabled_time,
           v.held_until, v.circuit_since, v.circuit_probe, v.circuit_failures, v.counted_since, v.delivered, v.failed_attempts, v.dead_lettered
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-          AS v (uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time, held_until,
-            circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered, claim)
-        WHERE v.claim = 0 OR (SELECT m.id FROM member m WHERE m.id = v.claim) IS NOT NULL
+        FROM (SELECT unnest($1) AS uid, unnest($2) AS shard, unnest($3) AS failing_since, unnest($4) AS disabled_reason,
+          unnest($5) AS disabled_message, unnest($6) AS disabled_generation, unnest($7) AS disabled_time,
+          unnest($8) AS held_until, unnest($9) AS circuit_since, unnest($10) AS circuit_probe, unnest($11) AS circuit_failures,
+          unnest($12) AS counted_since, unnest($13) AS delivered, unnest($14) AS failed_attempts, unnest($15) AS dead_lettered,
+          unnest($16) AS claim) AS v
+        WHERE v.claim = 0 OR v.claim IN (SELECT m.id FROM member m WHERE m.id = ANY ($16))
         ON CONFLICT (uid) DO UPDATE SET failing_since = excluded.failing_since,
           disabled_reason = excluded.disabled_reason, disabled_message = excluded.disabled_message,
           disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time,
