@@ -114,7 +114,7 @@ internal sealed class Validation
                     CheckSubscription(item, subscription);
                     break;
                 case WebhookSecret secret:
-                    CheckWebhookSecret(item, secret.Spec);
+                    CheckWebhookSecret(item, secret);
                     break;
             }
         }
@@ -161,9 +161,16 @@ internal sealed class Validation
             _notes.Add(item.Fault(part.Field, HeldBack));
     }
 
-    private void CheckWebhookSecret(ManifestObject item, WebhookSecretSpec spec)
+    private void CheckWebhookSecret(ManifestObject item, WebhookSecret secret)
     {
         const string field = "spec.source.secretKeyRef";
+        if (_byKey.TryGetValue(new ResourceKey(V1Secret.KubeKind, item.Key.Namespace, KeySecret.NameFor(item.Key.Name)), out var namesake)
+            && !KeySecret.IsMadeFor((V1Secret)namesake.Resource, secret))
+        {
+            _faults.Add(namesake.Fault("metadata.name",
+                $"must not be {namesake.Key.Name}, where {item.Key} keeps its keys (SecretConflict): rename one of them"));
+        }
+        var spec = secret.Spec;
         if (spec.Source?.SecretKeyRef is not { } reference || FindKey(item, field, reference) is not { } source)
             return;
         var algorithm = Enum.TryParse<SigningAlgorithm>(spec.Algorithm, out var named) ? named : SigningAlgorithm.HmacSha256;

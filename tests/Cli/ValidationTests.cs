@@ -61,6 +61,18 @@ public sealed partial class ValidationTests
     }
 
     [Fact]
+    public void A_Secret_where_a_WebhookSecret_keeps_its_keys_is_a_fault()
+    {
+        var (code, lines) = Validate(Join(Generated("keys"), Secret("keys-webhook-keys", "key", "mine"), Secret("keys", "key", "mine")));
+
+        Assert.Equal(1, code);
+        Assert.EndsWith(
+            "metadata.name: must not be keys-webhook-keys, where WebhookSecret acme/keys keeps its keys (SecretConflict): rename one of them",
+            lines[0], StringComparison.Ordinal);
+        Assert.Equal("3 objects without faults, 1 faults", lines[^1]);
+    }
+
+    [Fact]
     public void What_needs_a_flag_is_noted()
     {
         var (code, lines) = Validate(Subscription("one", "http://127.0.0.1/"));
