@@ -108,16 +108,15 @@ internal sealed partial class Controller<TKey> where TKey : notnull
             result = ReconcileResult.Retry(e.Message);
             Failed(e, _name, key);
         }
-        _duration.Observe(_time.GetElapsedTime(start).TotalSeconds);
-        _results[result.Outcome].Inc();
         if (result.Outcome == ReconcileOutcome.Retry)
-        {
             _queue.AddAfterFailure(key);
-            return;
-        }
-        _queue.Forgive(key);
+        else
+            _queue.Forgive(key);
         if (result.Again is { } again)
             _queue.AddAt(key, again);
+        // Last: who reads them finds the key where it belongs.
+        _duration.Observe(_time.GetElapsedTime(start).TotalSeconds);
+        _results[result.Outcome].Inc();
     }
 
     [LoggerMessage(LogLevel.Error, "{Controller} {Key} could not be reconciled and will be tried again")]

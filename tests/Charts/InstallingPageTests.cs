@@ -23,7 +23,11 @@ public sealed partial class InstallingPageTests
         var install = kustomize.FindIndex(command => command.Contains(variant, StringComparison.Ordinal));
         var before = kustomize.Take(install).Reverse().TakeWhile(command => !command.Contains(" -k ", StringComparison.Ordinal)).Reverse();
 
-        foreach (var command in (string[])[.. before, kustomize[install], .. first])
+        foreach (var command in (string[])[.. before, kustomize[install]])
+            await RunAsync(command, plane.Admin);
+        // People are not as fast as that.
+        await plane.Admin.RunAsync("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all");
+        foreach (var command in first)
             await RunAsync(command, plane.Admin);
 
         Assert.Equal("webhook-operator", await plane.Admin.RunAsync(

@@ -99,7 +99,11 @@ public sealed class ControllerTests : IAsyncDisposable
         });
         foreach (var key in new[] { "a", "b", "c", "d", "e" })
             _queue.Add(key);
-        await Wait.UntilAsync(() => _looks.Count == 3, "all workers are busy");
+        await Wait.UntilAsync(() =>
+        {
+            lock (_looks)
+                return now == 3;
+        }, "all workers are busy");
         _queue.Add("a");
         hold.SetResult();
         await UntilCountedAsync("success", 6);

@@ -28,7 +28,7 @@ public sealed class ListWatchFaultTests
         server.Store.Compact();
         await server.ComeAsync();
         await follower.UntilRightAsync();
-        Assert.Contains(follower.Changes, name => name.Name == "w3");
+        await Wait.UntilAsync(() => follower.Changes.Any(name => name.Name == "w3"), "what is gone is told");
         Assert.True(server.Requests.Count(request => request.Verb == "list") >= 2);
     }
 

@@ -175,7 +175,7 @@ public sealed class RealApiServerTests(ControlPlanes planes) : IDisposable
 
         await plane.InstallCrdsAsync();
         await missing.Cache.WhenSynced.WaitAsync(TimeSpan.FromSeconds(60));
-        Assert.Null(missing.ListWatch.Fault);
+        await Wait.UntilAsync(() => missing.ListWatch.Fault is null, "the fault is over");
         await missing.Stop.CancelAsync();
         await forbidden.Stop.CancelAsync();
 

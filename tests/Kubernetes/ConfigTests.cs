@@ -18,6 +18,7 @@ public sealed class ConfigTests(ControlPlanes planes)
         {
             string[] apply = ["apply", "--server-side", "-k", Path.Combine(Config, variant), .. plane.CrdFlags];
             await plane.Admin.RunAsync(apply);
+            await plane.Admin.RunAsync("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all");
             var first = await VersionsAsync();
             await plane.Admin.RunAsync(apply);
 
@@ -59,6 +60,8 @@ public sealed class ConfigTests(ControlPlanes planes)
         var (space, other) = (await plane.NamespaceAsync("users"), await plane.NamespaceAsync("users"));
         await plane.Admin.RunAsync("create", "rolebinding", "test", "-n", space, $"--clusterrole={role}", "--user=someone");
 
+        // The server hears of a new binding as everybody does, by a watch.
+        await Wait.UntilAsync(async () => (await AllowedAsync(space)).Any(), () => "the binding is known");
         Assert.Equal(rights.Order(), (await AllowedAsync(space)).Order());
         Assert.Empty(await AllowedAsync(other));
 

@@ -116,6 +116,10 @@ public sealed partial class CrdUseTests(ControlPlanes planes)
     {
         var plane = await planes.GetAsync(server);
 
+        // The server publishes what it explains a little after the kinds can be used.
+        await Wait.UntilAsync(
+            async () => (await plane.Admin.TryAsync("explain", "whsub")).ExitCode == 0 && (await plane.Admin.TryAsync("explain", "whsec")).ExitCode == 0,
+            () => "both kinds are explained");
         var url = await plane.Admin.RunAsync("explain", "whsub.spec.endpoint.url");
         var overlap = await plane.Admin.RunAsync("explain", "whsec.spec.rotation.overlap");
         var all = await plane.Admin.RunAsync("explain", "whsub", "--recursive");

@@ -94,8 +94,8 @@ public sealed class OperatorUseTests(ClusterOperators operators)
         var start = TimeProvider.System.GetTimestamp();
         await cluster.ConditionAsync(space, "whsub", "orders", "Ready", "True");
 
-        // Promised within 5 s; the rest is for machines that are busy with other tests.
-        Assert.InRange(TimeProvider.System.GetElapsedTime(start), TimeSpan.Zero, TimeSpan.FromSeconds(20));
+        // Promised within 5 s; the rest is for machines that are busy with other tests. Who only looks at intervals takes a minute.
+        Assert.InRange(TimeProvider.System.GetElapsedTime(start), TimeSpan.Zero, TimeSpan.FromSeconds(50));
         await receiver.WaitForAsync(1);
         await cluster.UntilAsync("describe tells what happened", async () =>
         {

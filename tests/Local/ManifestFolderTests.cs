@@ -32,7 +32,8 @@ public sealed class ManifestFolderTests
         Assert.True(Guid.TryParse(before.Metadata.Uid, out _));
 
         directory.Write("a.yaml", Join(Subscription("one", "https://elsewhere.example/"), Secret("three", "key", "second")));
-        await directory.UntilAsync(() => Url(source, "one") == "https://elsewhere.example/", "the new URL is in force");
+        await directory.UntilAsync(() => IsTold("Secret", "three"), "the new URL and the new Secret are in force");
+        Assert.Equal("https://elsewhere.example/", Url(source, "one"));
         Assert.True(source.TryGetSubscription("acme", "one", out var after));
         Assert.Equal((before.Metadata.Uid, 2), (after.Metadata.Uid, after.Metadata.Generation));
         Assert.Equal(before.Metadata.CreationTimestamp, after.Metadata.CreationTimestamp);
@@ -40,14 +41,16 @@ public sealed class ManifestFolderTests
         Assert.Equal("second", Encoding.UTF8.GetString(secret!.Data["key"]));
 
         directory.Delete("sub/folder/b.yml");
-        await directory.UntilAsync(() => !source.TryGetWebhookSecret("acme", "two", out _), "the removed object is gone");
-        lock (changed)
-        {
-            Assert.Contains(new ResourceKey("WebhookSubscription", "acme", "one"), changed);
-            Assert.Contains(new ResourceKey("Secret", "acme", "three"), changed);
-            Assert.Contains(new ResourceKey("WebhookSecret", "acme", "two"), changed);
-        }
+        await directory.UntilAsync(() => IsTold("WebhookSecret", "two"), "the removed object is gone");
+        Assert.False(source.TryGetWebhookSecret("acme", "two", out _));
+        Assert.True(IsTold("WebhookSubscription", "one"));
         Assert.Empty(directory.Log.Warnings);
+
+        bool IsTold(string kind, string name)
+        {
+            lock (changed)
+                return changed.Contains(new ResourceKey(kind, "acme", name));
+        }
     }
 
     [Fact]
@@ -84,8 +87,9 @@ public sealed class ManifestFolderTests
 
         // The file is no YAML any more: all stays.
         directory.Write("a.yaml", Subscription("two", "https://lost.example/") + "\n]");
-        await directory.UntilAsync(() => directory.Log.Warnings.Count == 2, "the syntax error is told");
-        Assert.Contains("not valid YAML", Assert.Single(source.Faults).Message, StringComparison.Ordinal);
+        await directory.UntilAsync(
+            () => source.Faults is [var fault] && fault.Message.Contains("not valid YAML", StringComparison.Ordinal), "the syntax error is told");
+        Assert.Equal(2, directory.Log.Warnings.Count);
         Assert.Equal("https://partner.example/hooks", Url(source, "one"));
         Assert.Equal("https://new.example/", Url(source, "two"));
 
@@ -115,10 +119,9 @@ public sealed class ManifestFolderTests
 
         // The second takes over where the first goes; the object lives on.
         directory.Delete("a.yaml");
-        await directory.UntilAsync(() => Url(source, "one") == "https://second.example/", "the second is in force");
+        await directory.UntilAsync(() => Url(source, "one") == "https://second.example/" && source.Faults.IsEmpty, "the second is in force");
         Assert.True(source.TryGetSubscription("acme", "one", out var after));
         Assert.Equal(before.Metadata.Uid, after.Metadata.Uid);
-        Assert.Empty(source.Faults);
     }
 
     [Fact]
@@ -204,9 +207,11 @@ public sealed class ManifestFolderTests
         Assert.True(source.TryGetSubscription("acme", "one", out var before));
         var path = Path.Combine(directory.Folder, "a.yaml");
 
-        File.Move(path, path + "~");
+        // What takes long on a busy disk comes first: between the two moves there is only a moment.
         File.WriteAllText(Path.Combine(directory.Folder, ".a.yaml.swp"), "b0VIM");
-        File.WriteAllText(path, Subscription("one", "https://edited.example/"));
+        File.WriteAllText(path + ".tmp", Subscription("one", "https://edited.example/"));
+        File.Move(path, path + "~");
+        File.Move(path + ".tmp", path);
         File.Delete(path + "~");
 
         await directory.UntilAsync(() => Url(source, "one") == "https://edited.example/", "the edited version is in force");

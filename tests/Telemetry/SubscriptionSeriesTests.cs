@@ -16,9 +16,9 @@ public sealed class SubscriptionSeriesTests
 
         await UntilHeldAsync(local, "gone Disabled", "suspended Suspended", "waiting NotReady");
 
+        receiver.Answer = Answers.Status(200);
         await local.ApplyAsync("resources.yaml",
             LocalOperator.Subscription("gone", receiver.Url, "  description: Another try") + LocalOperator.Subscription("suspended", receiver.Url));
-        receiver.Answer = Answers.Status(200);
         await UntilHeldAsync(local);
     }
 

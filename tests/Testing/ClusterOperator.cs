@@ -127,12 +127,18 @@ internal sealed class ClusterOperator : IAsyncDisposable
         return SendAsync(request, token);
     }
 
-    /// <summary>A ServiceAccount that may publish and read the log, and its token.</summary>
+    /// <summary>A ServiceAccount that may publish or read the log, and its token.</summary>
     public async Task<string> PublisherAsync(string @namespace, params string[] roles)
     {
         await Plane.Admin.RunAsync("create", "serviceaccount", "app", "-n", @namespace);
         foreach (var role in roles)
+        {
             await Plane.Admin.RunAsync("create", "rolebinding", role, "-n", @namespace, $"--clusterrole={role}", $"--serviceaccount={@namespace}:app");
+            // The server hears of a binding by a watch, and the operator remembers a no.
+            string[] right = role == "webhook-publisher" ? ["create", "--subresource=events"] : ["get", "--subresource=deliveries"];
+            string[] ask = ["auth", "can-i", .. right, "webhooksubscriptions.webhookoperator.io", "-n", @namespace, $"--as=system:serviceaccount:{@namespace}:app"];
+            await UntilAsync($"{role} is granted", async () => (await Plane.Admin.TryAsync(ask)).ExitCode == 0);
+        }
         return await Plane.TokenAsync(@namespace, "app", Audience);
     }
 
