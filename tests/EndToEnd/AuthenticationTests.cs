@@ -25,7 +25,7 @@ public sealed class AuthenticationTests : IDisposable
               clientCertificateSecretRef: { name: bank-client }
               serverName: hooks.bank.example
           delivery:
-            retry: { schedule: [1s, 1s, 1s, 1s, 1s], jitterPercent: 0 }
+            retry: { schedule: [1s, 1s, 1s, 1s, 1s, 5s, 5s, 5s, 5s, 5s], jitterPercent: 0 }
             circuitBreaker: { breakDuration: 1s }
         """;
 

@@ -10,6 +10,10 @@ public sealed class KillTests
 {
     private const int Rounds = 20;
     private const int Concurrency = 16;
+
+    /// <summary>Requests that a kill may repeat: under way, and answered but not recorded.</summary>
+    private const int Unrecorded = 4 * Concurrency;
+
     private const int AcceptedPerRound = 150;
     private const int Publishers = 8;
 
@@ -58,7 +62,7 @@ public sealed class KillTests
         var arrivals = receiver.Requests.ToLookup(r => r.Header("webhook-id")!);
         Assert.All(accepted, a => Assert.All(arrivals[a.Key], r => Assert.True(a.Value.AsSpan().SequenceEqual(r.Body))));
         var duplicates = arrivals.Sum(a => a.Count() - 1);
-        Assert.True(duplicates <= Rounds * Concurrency, $"{duplicates} duplicates in {Rounds} kills of at most {Concurrency} attempts each.");
+        Assert.True(duplicates <= Rounds * Unrecorded, $"{duplicates} duplicates in {Rounds} kills of at most {Unrecorded} attempts each.");
 
         List<string> Missing()
         {

@@ -11,7 +11,7 @@ namespace WebhookOperator.Tests.Testing;
 /// <summary>The whole operator in this process, in local mode on a folder of its own, with ports of its own.</summary>
 internal sealed class LocalOperator : IAsyncDisposable
 {
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(120);
 
     private readonly TempFolder _folder = new();
     private readonly HttpMessageInvoker _http = new(new SocketsHttpHandler { UseProxy = false });

@@ -18,7 +18,7 @@ namespace WebhookOperator.Tests.Testing;
 internal sealed class Receiver : IAsyncDisposable
 {
     private const string ServerNameItem = "server-name";
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(120);
 
     private readonly WebApplication _app;
     private readonly Arrivals<Received> _arrivals = new();
@@ -105,11 +105,13 @@ internal sealed class Receiver : IAsyncDisposable
             ServerName = context.Features.Get<IConnectionItemsFeature>()?.Items.TryGetValue(ServerNameItem, out var name) == true ? (string?)name : null,
             Client = context.Connection.ClientCertificate?.Subject,
         };
+        // Before anybody hears of the request, and changes the answer for the next.
+        var answer = Answer;
         _arrivals.Add(received);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, _stopping.Token);
         try
         {
-            await Answer(context, received, ended.Token);
+            await answer(context, received, ended.Token);
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)
         {

@@ -91,10 +91,15 @@ public sealed class OAuth2Tests : IAsyncLifetime
     [Fact]
     public async Task A_401_ends_the_attempt_and_the_next_has_another_token()
     {
-        _receiver.Answer = Answers.By(request => Answers.Status(request.Header("authorization") == "Bearer token-1" ? 401 : 200));
+        var all = new TaskCompletionSource();
+        _receiver.Answer = Answers.After(
+            all.Task, Answers.By(request => Answers.Status(request.Header("authorization") == "Bearer token-1" ? 401 : 200)));
         var endpoint = _fixture.Keep(Endpoint());
 
-        var refused = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => _fixture.SendAsync(endpoint)));
+        var sending = Enumerable.Range(0, 8).Select(_ => _fixture.SendAsync(endpoint)).ToArray();
+        await _receiver.WaitForAsync(8);
+        all.SetResult();
+        var refused = await Task.WhenAll(sending);
         Assert.All(refused, result => Assert.Equal((401, ErrorClass.HttpStatus), (result.StatusCode, result.Error)));
         Assert.All(refused, result => Assert.Contains("The next attempt uses another access token.", result.Message));
         Assert.Equal(8, _receiver.Requests.Count);

@@ -153,7 +153,7 @@ public sealed class SenderAnswerTests : IDisposable
         Assert.InRange(result.Message!.Length, 1, 600);
     }
 
-    /// <summary>Cuts the request off; again, and later, as long as that came before the headers of the answer.</summary>
+    /// <summary>Cuts the request off; again, and later, as long as that came before the body of the answer.</summary>
     private async Task<SendResult> SendUntilAnsweredAsync(Uri url)
     {
         for (var wait = TimeSpan.FromMilliseconds(50); ; wait *= 2)
@@ -161,7 +161,9 @@ public sealed class SenderAnswerTests : IDisposable
             using var cut = new CancellationTokenSource(wait);
             try
             {
-                return await _fixture.SendAsync(new() { Url = url }, cancellation: cut.Token);
+                var result = await _fixture.SendAsync(new() { Url = url }, cancellation: cut.Token);
+                if (!result.Body.IsEmpty || wait > TimeSpan.FromSeconds(30))
+                    return result;
             }
             catch (OperationCanceledException) when (wait < TimeSpan.FromSeconds(30))
             {
