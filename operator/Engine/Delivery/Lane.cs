@@ -403,17 +403,16 @@ internal sealed class Lane : IDisposable
         var room = probing ? 1 : (int)Math.Clamp(bytes / Window.Overhead, 1, WindowSize(slots) - _window.Ready);
         if (bytes == 0 && _window.Held > 0)
             return; // Each delivery that ends pumps again.
-        _window.BeginRead();
-        _ = ReadAsync(now, room, bytes, _window.HeldIds);
+        _ = ReadAsync(_window.BeginRead(now), now, room, bytes, _window.HeldIds);
     }
 
-    private async Task ReadAsync(DateTimeOffset now, int limit, long bytes, HashSet<DeliveryId> held)
+    private async Task ReadAsync(DateTimeOffset since, DateTimeOffset now, int limit, long bytes, HashSet<DeliveryId> held)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         DueDeliveries? read = null;
         try
         {
-            read = await _context.Store.ReadDueAsync(_subscription.Uid, now, limit, bytes, held, _stop.Token);
+            read = await _context.Store.ReadDueAsync(_subscription.Uid, since, now, limit, bytes, held, _stop.Token);
         }
         catch (StoreUnavailableException e)
         {

@@ -19,6 +19,12 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>From when an event is accepted until it may be offered, at the very most: a read may have seen what comes later.</summary>
     public static readonly TimeSpan OfferDelay = TimeSpan.FromSeconds(30);
 
+    /// <summary>While the store has more, it is read from the beginning only once in so long.</summary>
+    private static readonly TimeSpan WholeReadInterval = TimeSpan.FromSeconds(2);
+
+    /// <summary>What was accepted before what has been read may be committed so much later, and is found at once all the same.</summary>
+    private static readonly TimeSpan Stragglers = TimeSpan.FromSeconds(1);
+
     private readonly Queue<PendingDelivery> _ready = new();
 
     /// <summary>Ready or under way: not to be read again.</summary>
@@ -33,6 +39,19 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>When the next delivery that is not held becomes due, as far as is known.</summary>
     private DateTimeOffset? _nextDue;
     private DateTimeOffset _readNotBefore = DateTimeOffset.MinValue;
+
+    /// <summary>
+    /// Where the next read begins, so that it does not pass again by all that is held, and by the remains of what has
+    /// ended. What is stored before it comes with the next read of the whole.
+    /// </summary>
+    private DateTimeOffset _readFrom = DateTimeOffset.MinValue;
+    private DateTimeOffset _nextWholeRead;
+
+    /// <summary>Where and when the last read began.</summary>
+    private (DateTimeOffset From, DateTimeOffset Now) _read;
+
+    /// <summary>Something from before where the read under way began is not held any more.</summary>
+    private bool _wentBack;
 
     /// <summary>
     /// Read before they were offered: a read that runs beside a commit may see what it stored first, and then it may
@@ -86,7 +105,7 @@ internal sealed class Window(WindowBudget budget)
     public void Return(PendingDelivery delivery, DateTimeOffset notBefore)
     {
         Forget(delivery);
-        _more = true;
+        GoBack();
         _readNotBefore = notBefore;
     }
 
@@ -100,16 +119,23 @@ internal sealed class Window(WindowBudget budget)
     public void Drop()
     {
         if (_ready.Count > 0)
-            _more = true;
+            GoBack();
         while (_ready.TryDequeue(out var delivery))
             Forget(delivery);
     }
 
-    public void BeginRead()
+    /// <returns>Since when what is read has been due.</returns>
+    public DateTimeOffset BeginRead(DateTimeOffset now)
     {
+        if (now >= _nextWholeRead)
+            _readFrom = DateTimeOffset.MinValue;
+        if (_readFrom == DateTimeOffset.MinValue)
+            _nextWholeRead = now + WholeReadInterval;
+        _read = (_readFrom, now);
         Reading = true;
-        _more = false;
+        _more = _wentBack = false;
         _nextDue = null;
+        return _readFrom;
     }
 
     public void EndRead(DueDeliveries read, DateTimeOffset now)
@@ -124,7 +150,14 @@ internal sealed class Window(WindowBudget budget)
             if (delivery.Attempts == 0 && delivery.StartedTime > now - OfferDelay)
                 (_readFirst ??= new RecentIds()).Add(delivery.Id, now);
         }
-        _more |= read.More;
+        // Only a read of the whole tells that there is no more.
+        _more |= read.More || _read.From > DateTimeOffset.MinValue;
+        if (!_wentBack)
+        {
+            _readFrom = read is { More: true, Deliveries: [.., var last] }
+                ? Earlier(last.DueTime, _read.Now - Stragglers)!.Value
+                : DateTimeOffset.MinValue;
+        }
         Expect(read.NextDueTime);
         EndRead();
     }
@@ -140,6 +173,12 @@ internal sealed class Window(WindowBudget budget)
     {
         Reading = false;
         _settledDuringRead.Clear();
+    }
+
+    private void GoBack()
+    {
+        _more = _wentBack = true;
+        _readFrom = DateTimeOffset.MinValue;
     }
 
     private bool TryTakeBudget(long size, int share)

@@ -27,12 +27,13 @@ internal interface IDeliveryStore : IAsyncDisposable
     Task<ImmutableArray<EnqueueResult>> EnqueueAsync(IReadOnlyList<NewEvent> events, CancellationToken cancellation);
 
     /// <summary>
-    /// The pending deliveries of one subscription that are due at <paramref name="now"/>, earliest due first
-    /// and then oldest first, leaving out those in <paramref name="held"/>; at most <paramref name="limit"/>,
-    /// and no more after <paramref name="byteLimit"/> bytes of bodies (but always one, if there is one).
+    /// The pending deliveries of one subscription that have become due from <paramref name="since"/> to
+    /// <paramref name="now"/>, earliest due first and then oldest first, leaving out those in <paramref name="held"/>;
+    /// at most <paramref name="limit"/>, and no more after <paramref name="byteLimit"/> bytes of bodies (but always one,
+    /// if there is one).
     /// </summary>
     Task<DueDeliveries> ReadDueAsync(
-        string subscriptionUid, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
+        string subscriptionUid, DateTimeOffset since, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
         CancellationToken cancellation);
 
     /// <summary>

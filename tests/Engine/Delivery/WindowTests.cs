@@ -32,7 +32,7 @@ public sealed class WindowTests
     [Fact]
     public void What_a_read_has_brought_is_not_held_twice_however_late_it_is_offered()
     {
-        _window.BeginRead();
+        _window.BeginRead(Now);
         _window.EndRead(new DueDeliveries([Delivery(1)], More: false, null), Now.AddHours(1));
         _window.Offer(Delivery(1), 100);
 
@@ -76,13 +76,60 @@ public sealed class WindowTests
         Assert.Equal(1, other.Held);
     }
 
+    [Fact]
+    public void A_backlog_is_read_on_from_where_the_last_read_ended_and_as_a_whole_now_and_then()
+    {
+        Assert.Equal(DateTimeOffset.MinValue, BeginRead(0));
+        EndRead(more: true, Delivery(1), Delivery(2, Now.AddMinutes(-2)));
+        Assert.Equal(Now.AddMinutes(-2), BeginRead(0.1));
+        // What is as young as that may be followed by what was accepted before it.
+        EndRead(more: true, Delivery(3, Now));
+        Assert.Equal(Now.AddSeconds(-0.9), BeginRead(0.2));
+        EndRead(more: true, Delivery(4, Now.AddMinutes(-1)));
+        Assert.Equal(DateTimeOffset.MinValue, BeginRead(2));
+        EndRead(more: true, Delivery(5, Now.AddMinutes(-1)));
+
+        Assert.Equal(Now.AddMinutes(-1), BeginRead(2.1));
+        EndRead(more: false, Delivery(6));
+        Assert.Equal(DateTimeOffset.MinValue, _window.NextRead);
+        Assert.Equal(DateTimeOffset.MinValue, BeginRead(2.2));
+        EndRead(more: false);
+        Assert.Null(_window.NextRead);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_goes_back_to_the_store_is_read_again_however_early_it_was_due(bool duringRead)
+    {
+        BeginRead(0);
+        EndRead(more: true, Delivery(1, Now.AddMinutes(-3)), Delivery(2, Now.AddMinutes(-2)));
+        var first = _window.Dequeue();
+        if (duringRead)
+            BeginRead(0.1);
+        _window.Return(first, Now.AddSeconds(0.2));
+        if (duringRead)
+            EndRead(more: true, Delivery(3, Now.AddMinutes(-1)));
+
+        Assert.Equal(DateTimeOffset.MinValue, BeginRead(0.2));
+        EndRead(more: true, Delivery(1, Now.AddMinutes(-3)));
+        Assert.Equal(Now.AddMinutes(-3), BeginRead(0.3));
+        EndRead(more: true, Delivery(4, Now.AddMinutes(-1)));
+        _window.Drop();
+        Assert.Equal(DateTimeOffset.MinValue, BeginRead(0.4));
+    }
+
+    private DateTimeOffset BeginRead(double seconds) => _window.BeginRead(Now.AddSeconds(seconds));
+
+    private void EndRead(bool more, params PendingDelivery[] found) => _window.EndRead(new DueDeliveries([.. found], more, null), Now);
+
     private void Read(params PendingDelivery[] found)
     {
-        _window.BeginRead();
+        _window.BeginRead(Now);
         _window.EndRead(new DueDeliveries([.. found], More: false, null), Now);
     }
 
-    private static PendingDelivery Delivery(long id) => new()
+    private static PendingDelivery Delivery(long id, DateTimeOffset? due = null) => new()
     {
         Id = new DeliveryId(id),
         SubscriptionUid = "uid",
@@ -93,7 +140,7 @@ public sealed class WindowTests
         Attempts = 0,
         Step = 0,
         StartedTime = Now,
-        DueTime = Now,
+        DueTime = due ?? Now,
         Version = 1,
     };
 }

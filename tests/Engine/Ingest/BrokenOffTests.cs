@@ -67,7 +67,7 @@ public sealed class BrokenOffTests : IAsyncDisposable
         Assert.True(gone.IsCancellationRequested);
         var delivery = Assert.Single(Assert.Single(_offered).Pending);
         Assert.Equal(delivery.Id, Assert.Single((await store.ReadDueAsync(
-            Filled.Uid, DateTimeOffset.MaxValue, 10, long.MaxValue, new HashSet<DeliveryId>(), Token)).Deliveries).Id);
+            Filled.Uid, DateTimeOffset.MinValue, DateTimeOffset.MaxValue, 10, long.MaxValue, new HashSet<DeliveryId>(), Token)).Deliveries).Id);
     }
 
     private async Task<HttpContext> ReplayAsync(SqliteStore store, Action onReopen)

@@ -59,6 +59,13 @@ public abstract class SettleContract : StoreContract
         var early = await ReadDueAsync(subscription, T0.AddMilliseconds(-1), held: ids[0]);
         Assert.Empty(early.Deliveries);
         Assert.Equal(T0, early.NextDueTime);
+        var since = await Store.ReadDueAsync(subscription.Uid, T0, T0.AddSeconds(1), 2, long.MaxValue, new HashSet<DeliveryId>(), Token);
+        Assert.Equal(ids[..2], since.Deliveries.Select(d => d.Id));
+        Assert.True(since.More);
+        var later = await Store.ReadDueAsync(
+            subscription.Uid, T0.AddMilliseconds(1), T0.AddSeconds(1), 2, long.MaxValue, new HashSet<DeliveryId>(), Token);
+        Assert.Empty(later.Deliveries);
+        Assert.False(later.More);
     }
 
     [Fact]

@@ -75,7 +75,7 @@ public abstract class StoreContract : IAsyncLifetime
 
     private protected Task<DueDeliveries> ReadDueAsync(Subscription subscription, DateTimeOffset now, int limit = 1000,
         long byteLimit = long.MaxValue, params DeliveryId[] held) =>
-        Store.ReadDueAsync(subscription.Uid, now, limit, byteLimit, held.ToHashSet(), Token);
+        Store.ReadDueAsync(subscription.Uid, DateTimeOffset.MinValue, now, limit, byteLimit, held.ToHashSet(), Token);
 
     /// <summary>How many were replayed.</summary>
     private protected async Task<int> ReplayAsync(Subscription subscription, ReplayQuery query, DateTimeOffset now)

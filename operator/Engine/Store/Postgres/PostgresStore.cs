@@ -82,9 +82,10 @@ internal sealed class PostgresStore : ISharedStore
     }
 
     public Task<DueDeliveries> ReadDueAsync(
-        string subscriptionUid, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
+        string subscriptionUid, DateTimeOffset since, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
         CancellationToken cancellation) =>
-        _sessions.RunAsync((session, token) => StoreReader.ReadDueAsync(session, subscriptionUid, now, limit, byteLimit, held, token), cancellation);
+        _sessions.RunAsync(
+            (session, token) => StoreReader.ReadDueAsync(session, subscriptionUid, since, now, limit, byteLimit, held, token), cancellation);
 
     public Task<bool> SettleAsync(Settlement settlement, CancellationToken cancellation) =>
         _committer.RunAsync(new SettleOperation(settlement, _committer.HasFailed(settlement), cancellation));

@@ -17,7 +17,7 @@ internal static class StoreReader
           SELECT p.*, sum(p.size) OVER (ORDER BY p.due, p.id) AS bytes, row_number() OVER (ORDER BY p.due, p.id) AS place, count(*) OVER () AS found
           FROM (
             SELECT id, event, due, attempts, step, started, version, size FROM pending
-            WHERE subscription = {Key} AND due <= $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE
+            WHERE subscription = {Key} AND due >= $6 AND due <= $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE
             ORDER BY due, id LIMIT $4 + 1) p) q
           JOIN event e ON e.id = q.event
         WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5) ORDER BY q.due, q.id
@@ -56,7 +56,7 @@ internal static class StoreReader
         """;
 
     public static async Task<DueDeliveries> ReadDueAsync(
-        NpgsqlConnection session, string uid, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
+        NpgsqlConnection session, string uid, DateTimeOffset since, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
         CancellationToken cancellation)
     {
         var skip = held.Select(id => id.Value).ToArray();
@@ -66,7 +66,11 @@ internal static class StoreReader
             {
                 new NpgsqlBatchCommand(DueSql)
                 {
-                    Parameters = { Text(uid), Number(now.ToUnixTimeMilliseconds()), Numbers(skip), Number(limit), Number(byteLimit) },
+                    Parameters =
+                    {
+                        Text(uid), Number(now.ToUnixTimeMilliseconds()), Numbers(skip), Number(limit), Number(byteLimit),
+                        Number(since.ToUnixTimeMilliseconds()),
+                    },
                 },
                 new NpgsqlBatchCommand(NextDueSql) { Parameters = { Text(uid), Number(now.ToUnixTimeMilliseconds()), Numbers(skip) } },
             },

@@ -63,10 +63,11 @@ internal sealed class SqliteStore : IDeliveryStore
     }
 
     public Task<DueDeliveries> ReadDueAsync(
-        string subscriptionUid, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
+        string subscriptionUid, DateTimeOffset since, DateTimeOffset now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held,
         CancellationToken cancellation) =>
         _readers.RunAsync(
-            reader => reader.ReadDue(subscriptionUid, now.ToUnixTimeMilliseconds(), limit, byteLimit, held), cancellation);
+            reader => reader.ReadDue(
+                subscriptionUid, since.ToUnixTimeMilliseconds(), now.ToUnixTimeMilliseconds(), limit, byteLimit, held), cancellation);
 
     public Task<bool> SettleAsync(Settlement settlement, CancellationToken cancellation) =>
         _committer.RunAsync(

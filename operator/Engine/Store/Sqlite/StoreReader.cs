@@ -37,7 +37,8 @@ internal sealed class StoreReader : IDisposable
         Selection = new StoreSelection(connection);
         _key = connection.Prepare("SELECT key FROM subscription WHERE uid = ?");
         _pendingByDue = connection.Prepare("""
-            SELECT id, due FROM delivery INDEXED BY delivery_pending WHERE subscription = ? AND state = 0 ORDER BY due, id
+            SELECT id, due FROM delivery INDEXED BY delivery_pending WHERE subscription = ? AND state = 0 AND due >= ?
+            ORDER BY due, id
             """);
         _pending = connection.Prepare("""
             SELECT d.event, d.attempts, d.step, d.started, d.version, length(e.body), e.namespace, e.source, e.ce_id, e.type,
@@ -103,7 +104,7 @@ internal sealed class StoreReader : IDisposable
 
     public long? KeyOf(string subscriptionUid) => _key.Bind(subscriptionUid).ReadInt64();
 
-    public DueDeliveries ReadDue(string subscriptionUid, long now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held)
+    public DueDeliveries ReadDue(string subscriptionUid, long since, long now, int limit, long byteLimit, IReadOnlySet<DeliveryId> held)
     {
         var found = ImmutableArray.CreateBuilder<PendingDelivery>();
         if (KeyOf(subscriptionUid) is not { } key)
@@ -111,7 +112,7 @@ internal sealed class StoreReader : IDisposable
         var more = false;
         DateTimeOffset? next = null;
         var bytes = 0L;
-        _pendingByDue.Bind(key);
+        _pendingByDue.Bind(key).Bind(since);
         while (_pendingByDue.Step())
         {
             var id = new DeliveryId(_pendingByDue.Int64(0));

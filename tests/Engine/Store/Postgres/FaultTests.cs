@@ -276,7 +276,7 @@ public sealed class FaultTests : IAsyncLifetime
     }
 
     private static async Task<PendingDelivery[]> ReadDueAsync(PostgresStore store) =>
-        [.. (await store.ReadDueAsync(Orders.Uid, T0, 1000, long.MaxValue, None, Token)).Deliveries];
+        [.. (await store.ReadDueAsync(Orders.Uid, DateTimeOffset.MinValue, T0, 1000, long.MaxValue, None, Token)).Deliveries];
 
     private static async Task UntilAsync(Func<bool> condition) => await LocalOperator.UntilAsync(() => Task.FromResult(condition()));
 

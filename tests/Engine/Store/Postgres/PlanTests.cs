@@ -21,7 +21,7 @@ public sealed class PlanTests : IAsyncLifetime
         { "save state", WriteGroup.SaveStateSql,
             "text[],smallint[],bigint[],text[],text[],bigint[],bigint[],bigint[],bigint[],bigint[],int[],bigint[],bigint[],bigint[],bigint[],int[]" },
         { "find settled", WriteGroup.FindSettledSql, "bigint[],int[],smallint[],int[],bigint[],bigint[]" },
-        { "due", StoreReader.DueSql, "text,bigint,bigint[],bigint,bigint" },
+        { "due", StoreReader.DueSql, "text,bigint,bigint[],bigint,bigint,bigint" },
         { "next due", StoreReader.NextDueSql, "text,bigint,bigint[]" },
         { "find due", StoreReader.FindDueSql, "smallint[],bigint" },
         { "count pending", StoreReader.CountPendingSql, "text[],bigint" },

@@ -85,7 +85,7 @@ public sealed class ReplicaTests : IAsyncLifetime
         // The first day has gone, of the second only what waits is left, and the third keeps all until all of it is old.
         Assert.Equal(["attempt_20250602", "attempt_20250603"], await PartitionsAsync());
         Assert.Equal(1500, await CountAsync(a));
-        Assert.Equal("waits", Assert.Single((await later.ReadDueAsync(b.Uid, T0.AddDays(5), 10, long.MaxValue, None, Token)).Deliveries).Event.Event.Id);
+        Assert.Equal("waits", Assert.Single((await later.ReadDueAsync(b.Uid, DateTimeOffset.MinValue, T0.AddDays(5), 10, long.MaxValue, None, Token)).Deliveries).Event.Event.Id);
         var again = await later.EnqueueAsync([Accept("0-7", T0, a), Accept("1-7", T0.AddDays(1), a), Accept("2-7", T0.AddDays(2), a)], Token);
         Assert.Equal([false, false, true], again.Select(r => r.Duplicate));
 

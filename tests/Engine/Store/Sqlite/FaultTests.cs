@@ -60,7 +60,7 @@ public sealed class FaultTests : IAsyncDisposable
         await RunAsync("dd", "if=/dev/urandom", $"of={_host.Path}", "bs=4096", "seek=8", $"count={pages - 8}", "conv=notrunc", "status=none");
 
         var refusal = await Assert.ThrowsAsync<StoreUnavailableException>(() => store.ReadDueAsync(
-            SqliteHost.Subscription.Uid, DateTimeOffset.MaxValue, 1000, long.MaxValue, new HashSet<DeliveryId>(), Token));
+            SqliteHost.Subscription.Uid, DateTimeOffset.MinValue, DateTimeOffset.MaxValue, 1000, long.MaxValue, new HashSet<DeliveryId>(), Token));
 
         Assert.Contains("damaged", refusal.Message, StringComparison.Ordinal);
         Assert.Contains(_host.Path, refusal.Message, StringComparison.Ordinal);
