@@ -73,7 +73,9 @@ internal sealed class GroupCommitter : IAsyncDisposable
     /// <summary>Queues a change; the task ends when it is committed. Cancelled before its turn, it is not run at all.</summary>
     public Task<T> RunAsync<T>(WriteOperation<T> operation)
     {
-        if (!operation.TryCancel())
+        if (operation.TryCancel())
+            operation.Tell();
+        else
             Queue(operation);
         return operation.Task;
     }
@@ -119,25 +121,29 @@ internal sealed class GroupCommitter : IAsyncDisposable
                 message = $"The store {_parts.Server.Name} is closed.";
             }
         }
-        operation.Fail(new StoreUnavailableException(message));
+        operation.Fault = new StoreUnavailableException(message);
+        operation.Tell();
     }
 
     /// <summary>Commits group after group until nothing is queued.</summary>
     private async Task FlyAsync()
     {
+        var cancelled = new List<WriteOperation>();
         while (true)
         {
             WriteGroup group;
+            bool landed;
             lock (_gate)
             {
-                group = Take();
-                if (group.Count == 0 && _queued == 0)
-                {
-                    if (--_flights == 0 && _closed)
-                        _landed.TrySetResult();
-                    return;
-                }
+                group = Take(cancelled);
+                landed = group.Count == 0 && _queued == 0;
+                if (landed && --_flights == 0 && _closed)
+                    _landed.TrySetResult();
             }
+            Outcomes.Send(cancelled);
+            cancelled.Clear();
+            if (landed)
+                return;
             if (group.Count == 0)
                 continue;
             await CommitAsync(group);
@@ -146,16 +152,25 @@ internal sealed class GroupCommitter : IAsyncDisposable
         }
     }
 
-    private WriteGroup Take()
+    private WriteGroup Take(List<WriteOperation> cancelled)
     {
         var group = new WriteGroup();
-        while (group.Count < MaxOperations && _changes.TryPeek(out var change) && (change.TryCancel() || group.TryAdd(change)))
+        while (group.Count < MaxOperations && _changes.TryPeek(out var change))
+        {
+            if (change.TryCancel())
+                cancelled.Add(change);
+            else if (!group.TryAdd(change))
+                break;
             Dequeue(_changes);
+        }
         for (var bytes = 0L; group.Count < MaxOperations && _events.TryPeek(out var next) && (bytes == 0 || bytes + next.Bytes <= MaxBytes);)
         {
             Dequeue(_events);
             if (next.TryCancel())
+            {
+                cancelled.Add(next);
                 continue;
+            }
             bytes += next.Bytes;
             group.TryAdd(next);
         }
@@ -191,7 +206,8 @@ internal sealed class GroupCommitter : IAsyncDisposable
         }
         catch (Exception e) when (ServerFault.IsOwn(e))
         {
-            group.Operations[0].Fail(e);
+            group.Operations[0].Fault = e;
+            Outcomes.Send(group.Operations);
             return;
         }
         catch (Exception e)
@@ -204,8 +220,7 @@ internal sealed class GroupCommitter : IAsyncDisposable
         _instruments.StoreBatchSize.Observe(group.Count);
         if (Interlocked.Exchange(ref _fault, null) is not null)
             _logger.StoreRecovered(_parts.Server.Name);
-        foreach (var operation in group.Operations)
-            operation.Complete();
+        Outcomes.Send(group.Operations);
     }
 
     /// <summary>Tries again where what was in the way is known and is gone after that.</summary>
@@ -271,8 +286,9 @@ internal sealed class GroupCommitter : IAsyncDisposable
             _instruments.StoreErrors.WithLabels(operation.Name).Inc();
             if (operation is SettleOperation settle)
                 _uncertain.AddOrUpdate(settle.Settlement, this);
-            operation.Fail(unavailable);
+            operation.Fault = unavailable;
         }
+        Outcomes.Send(failed);
     }
 
     /// <summary>Finds out that writing works again, or no longer does, also while nobody calls: callers stay away from a store that is not ready.</summary>

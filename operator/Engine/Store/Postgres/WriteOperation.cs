@@ -1,7 +1,7 @@
 namespace WebhookOperator.Engine.Store.Postgres;
 
 /// <summary>A change that waits for its turn in a commit.</summary>
-internal abstract class WriteOperation(string name, long bytes)
+internal abstract class WriteOperation(string name, long bytes) : IOutcome
 {
     /// <summary>As the metrics name it.</summary>
     public string Name { get; } = name;
@@ -9,29 +9,37 @@ internal abstract class WriteOperation(string name, long bytes)
     /// <summary>Roughly what it adds to the transaction.</summary>
     public long Bytes { get; } = bytes;
 
-    /// <summary>True once it has been cancelled; then it must not be run.</summary>
+    /// <summary>Why it was not done; set before <see cref="Tell"/>.</summary>
+    public Exception? Fault { get; set; }
+
+    /// <summary>True once it has been cancelled; then it must not be run, only told.</summary>
     public abstract bool TryCancel();
 
-    /// <summary>Tells the caller the result, after the commit.</summary>
-    public abstract void Complete();
-
-    public abstract void Fail(Exception exception);
+    public abstract void Tell();
 }
 
 internal abstract class WriteOperation<T>(string name, long bytes, CancellationToken cancellation) : WriteOperation(name, bytes)
 {
-    private readonly TaskCompletionSource<T> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    // Not RunContinuationsAsynchronously: Outcomes runs them, many on one thread.
+    private readonly TaskCompletionSource<T> _completion = new();
+    private bool _cancelled;
 
     public Task<T> Task => _completion.Task;
 
     /// <summary>Set by the group that it was part of.</summary>
     public T Result { get; set; } = default!;
 
-    public override bool TryCancel() => cancellation.IsCancellationRequested && _completion.TrySetCanceled(cancellation);
+    public override bool TryCancel() => _cancelled = cancellation.IsCancellationRequested;
 
-    public override void Complete() => _completion.TrySetResult(Result);
-
-    public override void Fail(Exception exception) => _completion.TrySetException(exception);
+    public override void Tell()
+    {
+        if (Fault is not null)
+            _completion.TrySetException(Fault);
+        else if (_cancelled)
+            _completion.TrySetCanceled(cancellation);
+        else
+            _completion.TrySetResult(Result);
+    }
 }
 
 /// <summary>Events of one call, and for each the ids that it is to have, which stay the same however often it is tried.</summary>

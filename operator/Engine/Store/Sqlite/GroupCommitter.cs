@@ -108,7 +108,7 @@ internal sealed partial class GroupCommitter : IDisposable
                 return;
             else if (cancelled.Count == 0)
                 WaitForMore();
-            Answers.Send(cancelled);
+            Outcomes.Send(cancelled);
             group.Clear();
             cancelled.Clear();
         }
@@ -151,7 +151,7 @@ internal sealed partial class GroupCommitter : IDisposable
             operation.Fault = new StoreUnavailableException($"The store {_path} is closed.");
             late.Add(operation);
         }
-        Answers.Send(late);
+        Outcomes.Send(late);
     }
 
     private void Commit(List<WriteOperation> group)
@@ -173,7 +173,7 @@ internal sealed partial class GroupCommitter : IDisposable
         _instruments.StoreBatchSize.Observe(group.Count);
         if (Interlocked.Exchange(ref _fault, null) is not null)
             LogRecovered(_path);
-        Answers.Send(group);
+        Outcomes.Send(group);
         _checkpointer.Committed(_writer);
     }
 
@@ -224,7 +224,7 @@ internal sealed partial class GroupCommitter : IDisposable
             _instruments.StoreErrors.WithLabels(operation.Name).Inc();
             operation.Fault = unavailable;
         }
-        Answers.Send(group);
+        Outcomes.Send(group);
         _probe.Change(ProbeInterval, Timeout.InfiniteTimeSpan);
     }
 

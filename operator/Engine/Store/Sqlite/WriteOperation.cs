@@ -1,7 +1,7 @@
 namespace WebhookOperator.Engine.Store.Sqlite;
 
 /// <summary>A change that waits for its turn in a commit. Run by the writer's thread, at times more than once.</summary>
-internal abstract class WriteOperation(string name, long bytes)
+internal abstract class WriteOperation(string name, long bytes) : IOutcome
 {
     /// <summary>As the metrics name it.</summary>
     public string Name { get; } = name;
@@ -17,14 +17,13 @@ internal abstract class WriteOperation(string name, long bytes)
 
     public abstract void Run(StoreWriter writer);
 
-    /// <summary>Ends the caller's task. What the caller goes on with may run before this returns, but for awaits.</summary>
     public abstract void Tell();
 }
 
 internal sealed class WriteOperation<T>(string name, long bytes, Func<StoreWriter, T> work, CancellationToken cancellation)
     : WriteOperation(name, bytes)
 {
-    // Not RunContinuationsAsynchronously: Answers runs them, many on one thread.
+    // Not RunContinuationsAsynchronously: Outcomes runs them, many on one thread.
     private readonly TaskCompletionSource<T> _completion = new();
     private bool _ran;
     private T _result = default!;
