@@ -81,13 +81,11 @@ internal sealed class CircuitBreaker
     public CircuitSnapshot Snapshot => Volatile.Read(ref _snapshot);
 
     /// <summary>Runs the request, or returns null without running it while the circuit is open.</summary>
-    public async ValueTask<SendResult?> ExecuteAsync<TState>(
-        Func<TState, CancellationToken, ValueTask<SendResult>> request, TState state, CancellationToken cancellation)
-    {
-        if (Volatile.Read(ref _inherited) is { } inherited)
-            return await ProbeAsync(inherited, request, state, cancellation);
-        return await RunAsync(request, state, cancellation);
-    }
+    public ValueTask<SendResult?> ExecuteAsync<TState>(
+        Func<TState, CancellationToken, ValueTask<SendResult>> request, TState state, CancellationToken cancellation) =>
+        Volatile.Read(ref _inherited) is { } inherited
+            ? ProbeAsync(inherited, request, state, cancellation)
+            : RunAsync(request, state, cancellation);
 
     /// <summary>One request alone decides whether the circuit that was taken over closes.</summary>
     private async ValueTask<SendResult?> ProbeAsync<TState>(

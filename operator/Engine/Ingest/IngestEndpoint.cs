@@ -97,7 +97,7 @@ internal sealed class IngestEndpoint(ApiContext api)
                 _results.Duplicate(@namespace);
             else
                 _results.Accepted(@namespace);
-        await AnswerAsync(context, stored, mode == Mode.Batch);
+        Answer(context.Response, stored, mode == Mode.Batch);
         return null;
     }
 
@@ -157,7 +157,8 @@ internal sealed class IngestEndpoint(ApiContext api)
     private static Problem TooLarge(string what, int limit) =>
         new(StatusCodes.Status413PayloadTooLarge, $"{what} is larger than {limit} bytes; nothing was stored. Send large data by reference.");
 
-    private static async Task AnswerAsync(HttpContext context, ImmutableArray<EnqueueResult> stored, bool asArray)
+    /// <summary>The server sends it once the request has been handled.</summary>
+    private static void Answer(HttpResponse response, ImmutableArray<EnqueueResult> stored, bool asArray)
     {
         var json = new ArrayBufferWriter<byte>(96 * Math.Max(1, stored.Length));
         using (var writer = new Utf8JsonWriter(json))
@@ -175,9 +176,9 @@ internal sealed class IngestEndpoint(ApiContext api)
             if (asArray)
                 writer.WriteEndArray();
         }
-        context.Response.StatusCode = StatusCodes.Status202Accepted;
-        context.Response.ContentType = "application/json";
-        context.Response.ContentLength = json.WrittenCount;
-        await context.Response.BodyWriter.WriteAsync(json.WrittenMemory, CancellationToken.None);
+        response.StatusCode = StatusCodes.Status202Accepted;
+        response.ContentType = "application/json";
+        response.ContentLength = json.WrittenCount;
+        response.BodyWriter.Write(json.WrittenSpan);
     }
 }

@@ -60,15 +60,20 @@ internal sealed class PreparedEvent
     /// <summary>The first 16 bytes of a SHA-256, with the length of each part before it.</summary>
     private static Guid HashOf(params ReadOnlySpan<string> parts)
     {
-        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Span<byte> length = stackalloc byte[4];
+        const int StackBytes = 512;
+        var bytes = 0;
+        foreach (var part in parts)
+            bytes += sizeof(int) + Encoding.UTF8.GetByteCount(part);
+        var input = bytes <= StackBytes ? stackalloc byte[StackBytes] : new byte[bytes];
+        var rest = input;
         foreach (var part in parts)
         {
-            var bytes = Encoding.UTF8.GetBytes(part);
-            BinaryPrimitives.WriteInt32LittleEndian(length, bytes.Length);
-            sha.AppendData(length);
-            sha.AppendData(bytes);
+            var length = Encoding.UTF8.GetBytes(part, rest[sizeof(int)..]);
+            BinaryPrimitives.WriteInt32LittleEndian(rest, length);
+            rest = rest[(sizeof(int) + length)..];
         }
-        return new Guid(sha.GetHashAndReset().AsSpan(0, 16), bigEndian: true);
+        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(input[..bytes], hash);
+        return new Guid(hash[..16], bigEndian: true);
     }
 }
