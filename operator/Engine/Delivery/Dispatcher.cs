@@ -140,16 +140,22 @@ internal sealed class Dispatcher(LaneContext context, ISharedStore? shared = nul
     /// <summary>Hands over what was just stored.</summary>
     public void Offer(ImmutableArray<EnqueueResult> stored)
     {
+        var lanes = new HashSet<Lane>();
         foreach (var result in stored)
             foreach (var delivery in result.Pending)
                 if (_lanes.TryGetValue(delivery.SubscriptionUid, out var lane))
+                {
                     lane.Offer(delivery);
+                    lanes.Add(lane);
+                }
                 else if (shared is not null && _known.ContainsKey(delivery.SubscriptionUid))
                     shared.Tell(new Hint(delivery.SubscriptionUid, 1));
                 else // Deleted while the event was on its way into the store.
                     InBackground(
                         Lane.CancelPendingAsync(context, delivery.SubscriptionUid, new NamespacedName(delivery.Event.Namespace, "?"), _stop.Token),
                         "Cancelling a delivery of a deleted subscription");
+        foreach (var lane in lanes)
+            lane.Pump();
     }
 
     /// <summary>Finished deliveries were made pending in the store, or pending ones became due.</summary>

@@ -116,7 +116,7 @@ internal sealed class Lane : IDisposable
         Pump();
     }
 
-    /// <summary>Takes on a delivery that has just been stored.</summary>
+    /// <summary>Takes on a delivery that has just been stored; <see cref="Pump"/> then starts it, and others that were offered with it.</summary>
     public void Offer(PendingDelivery delivery)
     {
         if ((_claim != 0 && delivery.StartedTime <= _claimedTime) || delivery.StartedTime < _context.Time.GetUtcNow() - Window.OfferDelay)
@@ -133,7 +133,6 @@ internal sealed class Lane : IDisposable
                 _oldestPending = delivery.Event.AcceptedTime;
             _window.Offer(delivery, WindowSize(_subscription.Delivery.Concurrency));
         }
-        Pump();
     }
 
     /// <summary>Looks into the store again.</summary>
@@ -349,7 +348,7 @@ internal sealed class Lane : IDisposable
         _subscription.Delivery.RateLimit is { } limit ? new TokenBucket(limit, _context.Time.GetUtcNow(), full) : null;
 
     /// <summary>Starts what may start, and looks for more where there is room. Called after every change.</summary>
-    private void Pump()
+    public void Pump()
     {
         lock (_gate)
         {
