@@ -169,7 +169,7 @@ internal sealed class Lane : IDisposable
     public void Poll()
     {
         lock (_gate)
-            _window.LookAgain();
+            _window.Doubt();
         Pump();
     }
 
@@ -391,7 +391,8 @@ internal sealed class Lane : IDisposable
 
     private void ReadWhereUseful(DateTimeOffset now, int slots, bool probing)
     {
-        if (_window.Reading || _window.Ready >= slots || (probing && _underWay > 0) || _window.NextRead is not { } at)
+        var enough = _window.Ready >= slots;
+        if (_window.Reading || (enough && !_window.InDoubt) || (probing && _underWay > 0) || _window.NextRead is not { } at)
             return;
         if (at > now)
         {
@@ -399,19 +400,20 @@ internal sealed class Lane : IDisposable
             return;
         }
         var bytes = Math.Clamp(_context.Budget.Free, 0, ReadBytes);
-        var room = probing ? 1 : (int)Math.Clamp(bytes / Window.Overhead, 1, WindowSize(slots) - _window.Ready);
+        var room = probing ? 1 : (int)Math.Clamp(bytes / Window.Overhead, 1, Math.Max(1, WindowSize(slots) - _window.Ready));
         if (bytes == 0 && _window.Held > 0)
             return; // Each delivery that ends pumps again.
-        _ = ReadAsync(_window.BeginRead(now), now, room, bytes, _window.HeldIds);
+        // Where enough is held, what was stored just now is no news: it is about to be offered.
+        _ = ReadAsync(_window.BeginRead(now), enough ? now - Window.Stragglers : now, room, bytes, _window.HeldIds);
     }
 
-    private async Task ReadAsync(DateTimeOffset since, DateTimeOffset now, int limit, long bytes, HashSet<DeliveryId> held)
+    private async Task ReadAsync(DateTimeOffset since, DateTimeOffset until, int limit, long bytes, HashSet<DeliveryId> held)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         DueDeliveries? read = null;
         try
         {
-            read = await _context.Store.ReadDueAsync(_subscription.Uid, since, now, limit, bytes, held, _stop.Token);
+            read = await _context.Store.ReadDueAsync(_subscription.Uid, since, until, limit, bytes, held, _stop.Token);
         }
         catch (StoreUnavailableException e)
         {

@@ -14,7 +14,7 @@ internal sealed class LaneContext(
     ILogger logger, Action<AttemptReport>? onAttempt) : IDisposable
 {
     /// <summary>Bounds what is due and in memory; deliveries beyond it stay in the store until there is room.</summary>
-    private const long WindowBytes = 64L << 20;
+    private static readonly long WindowBytes = Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 8, 64L << 20, 256L << 20);
 
     private static readonly TimeSpan FirstStoreRetry = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestStoreRetry = TimeSpan.FromSeconds(5);

@@ -11,7 +11,7 @@ namespace WebhookOperator.Engine.Delivery;
 internal sealed class Window(WindowBudget budget)
 {
     /// <summary>The most that wait to be started, where memory is to spare.</summary>
-    private const int Largest = 16 * 1024;
+    private const int Largest = 64 * 1024;
 
     /// <summary>About what a delivery takes beside its body.</summary>
     public const int Overhead = 1024;
@@ -23,7 +23,7 @@ internal sealed class Window(WindowBudget budget)
     private static readonly TimeSpan WholeReadInterval = TimeSpan.FromSeconds(2);
 
     /// <summary>What was accepted before what has been read may be committed so much later, and is found at once all the same.</summary>
-    private static readonly TimeSpan Stragglers = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan Stragglers = TimeSpan.FromSeconds(1);
 
     private readonly Queue<PendingDelivery> _ready = new();
 
@@ -35,6 +35,9 @@ internal sealed class Window(WindowBudget budget)
 
     /// <summary>The store has, or may have, due deliveries that are not held.</summary>
     private bool _more;
+
+    /// <summary>The store has due deliveries, and whether all of them are held must be looked up.</summary>
+    private bool _doubt;
 
     /// <summary>When the next delivery that is not held becomes due, as far as is known.</summary>
     private DateTimeOffset? _nextDue;
@@ -112,8 +115,17 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>The store may have due deliveries that this window does not know of.</summary>
     public void LookAgain() => _more = true;
 
+    /// <summary>
+    /// The store has due deliveries, which may well be those that are held. Until a read has shown otherwise, what is offered
+    /// is still taken: under load there is always something due, and all that was refused would have to be read.
+    /// </summary>
+    public void Doubt() => _doubt = true;
+
+    /// <summary>Whether a read is worth while even if enough is held.</summary>
+    public bool InDoubt => _doubt;
+
     /// <summary>When a read is worth while: now or earlier, later, or null for never as far as is known.</summary>
-    public DateTimeOffset? NextRead => _more ? _readNotBefore : _nextDue > _readNotBefore ? _nextDue : _nextDue is null ? null : _readNotBefore;
+    public DateTimeOffset? NextRead => _more || _doubt ? _readNotBefore : _nextDue > _readNotBefore ? _nextDue : _nextDue is null ? null : _readNotBefore;
 
     /// <summary>Lets go of everything that was not started.</summary>
     public void Drop()
@@ -133,7 +145,7 @@ internal sealed class Window(WindowBudget budget)
             _nextWholeRead = now + WholeReadInterval;
         _read = (_readFrom, now);
         Reading = true;
-        _more = _wentBack = false;
+        _more = _doubt = _wentBack = false;
         _nextDue = null;
         return _readFrom;
     }

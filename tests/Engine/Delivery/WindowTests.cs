@@ -77,6 +77,32 @@ public sealed class WindowTests
     }
 
     [Fact]
+    public void What_is_offered_is_taken_while_it_is_in_doubt_whether_all_that_is_due_is_held()
+    {
+        _window.Offer(Delivery(1), 100);
+        _window.Doubt();
+
+        _window.Offer(Delivery(2), 100);
+        Assert.Equal((2, DateTimeOffset.MinValue), (_window.Ready, _window.NextRead));
+
+        Assert.Equal(DateTimeOffset.MinValue, BeginRead(0));
+        EndRead(more: false, Delivery(3));
+        Assert.Equal((3, (DateTimeOffset?)null), (_window.Ready, _window.NextRead));
+    }
+
+    [Fact]
+    public void A_read_in_doubt_that_finds_more_than_there_is_room_for_leaves_what_is_offered_to_further_reads()
+    {
+        _window.Doubt();
+        BeginRead(0);
+        EndRead(more: true, Delivery(1));
+
+        _window.Offer(Delivery(2), 100);
+
+        Assert.Equal((1, DateTimeOffset.MinValue), (_window.Ready, _window.NextRead));
+    }
+
+    [Fact]
     public void A_backlog_is_read_on_from_where_the_last_read_ended_and_as_a_whole_now_and_then()
     {
         Assert.Equal(DateTimeOffset.MinValue, BeginRead(0));
