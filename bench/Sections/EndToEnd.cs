@@ -15,8 +15,13 @@ internal sealed class EndToEnd : IAsyncDisposable
 {
     private const int WarmUpEvents = 2_000;
 
-    /// <summary>Of about a second each: for so long much of the operator's code is still being compiled anew.</summary>
-    private const int WarmUpRounds = 6;
+    /// <summary>Of about a second each: for so long at least, much of the operator's code is still being compiled anew.</summary>
+    private const int LeastWarmUpRounds = 12;
+    private const int MostWarmUpRounds = 40;
+
+    /// <summary>So many rounds in which an event costs no less than in those before: the code is compiled.</summary>
+    private const int SteadyRounds = 6;
+    private const double Less = 0.97;
 
     private EndToEnd(Workbench bench, OperatorProcess @operator, ReceiverProcess receiver)
     {
@@ -57,15 +62,17 @@ internal sealed class EndToEnd : IAsyncDisposable
         return round.Rate;
     }
 
-    /// <summary>Runs until the code is compiled and the rate no longer grows much.</summary>
+    /// <summary>Runs until the code is compiled and the operator's processor time for an event no longer falls.</summary>
     /// <returns>The rate of the last round.</returns>
     public async Task<double> WarmUpAsync(EventMode mode, CancellationToken cancellation)
     {
-        var (rate, before) = (0.0, 0.0);
-        for (var round = 1; round <= WarmUpRounds || rate > before * 1.1; round++)
+        var (rate, least, steady) = (0.0, TimeSpan.MaxValue, 0);
+        for (var round = 1; round <= LeastWarmUpRounds || (steady < SteadyRounds && round <= MostWarmUpRounds); round++)
         {
-            before = rate;
-            rate = (await RunAsync(mode, Math.Max(WarmUpEvents, (long)rate), cancellation)).Rate;
+            var run = await RunAsync(mode, Math.Max(WarmUpEvents, (long)rate), cancellation);
+            rate = run.Rate;
+            steady = run.Operator < least * Less ? 0 : steady + 1;
+            least = run.Operator < least ? run.Operator : least;
         }
         return rate;
     }
