@@ -11,7 +11,7 @@ internal sealed record KubectlResult(int ExitCode, string Output, string Errors)
 /// <param name="CacheFolder">Where it keeps what it discovers; of one server only, since ports come again.</param>
 internal sealed record Kubectl(string Kubeconfig, string CacheFolder)
 {
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(180);
 
     /// <summary>Variables for kubectl besides those of the tests.</summary>
     public IReadOnlyDictionary<string, string> Variables { get; init; } = new Dictionary<string, string>();
