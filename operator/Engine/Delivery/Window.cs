@@ -121,8 +121,8 @@ internal sealed class Window(WindowBudget budget)
     /// </summary>
     public void Doubt() => _doubt = true;
 
-    /// <summary>Whether a read is worth while even if enough is held.</summary>
-    public bool InDoubt => _doubt;
+    /// <summary>Whether a read is worth while even if enough is held. What the store is known to have can wait until there is room.</summary>
+    public bool InDoubt => _doubt && !_more;
 
     /// <summary>When a read is worth while: now or earlier, later, or null for never as far as is known.</summary>
     public DateTimeOffset? NextRead => _more || _doubt ? _readNotBefore : _nextDue > _readNotBefore ? _nextDue : _nextDue is null ? null : _readNotBefore;

@@ -83,7 +83,7 @@ public sealed class WindowTests
         _window.Doubt();
 
         _window.Offer(Delivery(2), 100);
-        Assert.Equal((2, DateTimeOffset.MinValue), (_window.Ready, _window.NextRead));
+        Assert.Equal((2, DateTimeOffset.MinValue, true), (_window.Ready, _window.NextRead, _window.InDoubt));
 
         Assert.Equal(DateTimeOffset.MinValue, BeginRead(0));
         EndRead(more: false, Delivery(3));
@@ -98,8 +98,9 @@ public sealed class WindowTests
         EndRead(more: true, Delivery(1));
 
         _window.Offer(Delivery(2), 100);
+        _window.Doubt();
 
-        Assert.Equal((1, DateTimeOffset.MinValue), (_window.Ready, _window.NextRead));
+        Assert.Equal((1, DateTimeOffset.MinValue, false), (_window.Ready, _window.NextRead, _window.InDoubt));
     }
 
     [Fact]
