@@ -227,7 +227,7 @@ internal sealed class Lane : IDisposable
     }
 
     /// <summary>
-    /// What status and metrics show. Reads the store where the oldest pending delivery is not known; where
+    /// What status and metrics show. Reads the store where the oldest pending delivery is not in memory; where
     /// nothing has happened since the last call, it is the same snapshot again, since fleets are mostly idle.
     /// </summary>
     public Task<DeliverySnapshot> SnapshotAsync(CancellationToken cancellation)
@@ -237,6 +237,9 @@ internal sealed class Lane : IDisposable
             var now = _context.Time.GetUtcNow();
             if (_snapshot is { } kept && now - _snapshotTime < SnapshotLifetime)
                 return kept;
+            // Where all of them are held, the store need not be asked, which under load would have to look through many.
+            if (_pending == _window.Held)
+                _oldestPending ??= _window.OldestHeld;
             if (_pending > 0 && _oldestPending is null)
                 return ReadSnapshotAsync(cancellation);
             _snapshotTime = now;

@@ -68,6 +68,9 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>How many are ready or under way.</summary>
     public int Held => _held.Count;
 
+    /// <summary>When the oldest of them was accepted; null if there are none.</summary>
+    public DateTimeOffset? OldestHeld => _held.Count == 0 ? null : TimeOrderedId.TimeOf(_held.Min().Value);
+
     public bool Reading { get; private set; }
 
     /// <summary>A copy, for a call to the store.</summary>

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using WebhookOperator.Engine.Delivery;
 using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Routing;
@@ -40,6 +41,43 @@ public sealed class DispatcherTests
         Assert.Equal(3000, fixture.Sent.Select(d => d.Id).Distinct().Count());
         Assert.Equal(3000, fixture.Sent.Count);
         Assert.Equal(0, (await fixture.SnapshotAsync(orders))!.Pending);
+    }
+
+    [Fact]
+    public async Task The_oldest_pending_delivery_is_told_whether_it_is_under_way_or_waits_in_the_store()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription(delivery: new DeliveryPolicy { Retry = Retries(60) });
+        fixture.Dispatcher.Upsert(orders);
+        var answers = new ConcurrentDictionary<DeliveryId, TaskCompletionSource<SendResult>>();
+        fixture.Receiver = (_, delivery, _) =>
+            answers.GetOrAdd(delivery.Id, _ => new TaskCompletionSource<SendResult>(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        var times = new List<DateTimeOffset>();
+        var ids = new List<DeliveryId>();
+        for (var i = 1; i <= 3; i++)
+        {
+            times.Add(fixture.Time.GetUtcNow());
+            ids.Add((await fixture.PublishAsync(1, orders))[0].Pending[0].Id);
+            await fixture.UntilAsync(() => answers.Count == i);
+            fixture.Time.Advance(TimeSpan.FromSeconds(1));
+        }
+        Assert.Equal((3, times[0]), await PendingAsync());
+
+        answers[ids[0]].SetResult(Success);
+        await fixture.UntilSettledAsync(1);
+        Assert.Equal((2, times[1]), await PendingAsync());
+
+        answers[ids[1]].SetResult(Unavailable);
+        await fixture.UntilSettledAsync(2);
+        answers[ids[2]].SetResult(Success);
+        await fixture.UntilSettledAsync(3);
+        Assert.Equal((1, times[1]), await PendingAsync());
+
+        async Task<(long, DateTimeOffset?)> PendingAsync()
+        {
+            var snapshot = (await fixture.SnapshotAsync(orders))!;
+            return (snapshot.Pending, snapshot.OldestPendingTime);
+        }
     }
 
     [Fact]
