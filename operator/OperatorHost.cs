@@ -168,7 +168,8 @@ internal sealed partial class OperatorHost
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(_loggers);
         builder.Services.AddRoutingCore();
-        // A connection that waits keeps its buffer of 4 KiB: asking first whether there is something to read is one system call more for each request.
+        // A connection that waits keeps its buffer of 4 KiB; to ask first whether there is something to read takes one more
+        // system call for each request.
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {

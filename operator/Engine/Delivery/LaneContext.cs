@@ -13,7 +13,10 @@ internal sealed class LaneContext(
     IDeliveryStore store, SendRequest send, Instruments instruments, TimeProvider time, Func<double> random,
     ILogger logger, Action<AttemptReport>? onAttempt) : IDisposable
 {
-    /// <summary>Bounds what is due and in memory; deliveries beyond it stay in the store until there is room.</summary>
+    /// <summary>
+    /// Bounds what is due and in memory; deliveries beyond it stay in the store until there is room. A share of what the
+    /// process may use, so that a burst need not be read again where there is memory, and a small pod is not killed for it.
+    /// </summary>
     private static readonly long WindowBytes = Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 8, 64L << 20, 256L << 20);
 
     private static readonly TimeSpan FirstStoreRetry = TimeSpan.FromMilliseconds(100);

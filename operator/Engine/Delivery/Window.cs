@@ -22,7 +22,10 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>While the store has more, it is read from the beginning only once in so long.</summary>
     private static readonly TimeSpan WholeReadInterval = TimeSpan.FromSeconds(2);
 
-    /// <summary>What was accepted before what has been read may be committed so much later, and is found at once all the same.</summary>
+    /// <summary>
+    /// What was accepted before what has been read may be committed so much later, and is found at once all the same; and
+    /// what was accepted longer ago than this should have been offered.
+    /// </summary>
     public static readonly TimeSpan Stragglers = TimeSpan.FromSeconds(1);
 
     private readonly Queue<PendingDelivery> _ready = new();
