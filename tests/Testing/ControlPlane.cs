@@ -89,23 +89,6 @@ internal sealed class ControlPlane : IAsyncDisposable
     /// <summary>Starts the API server again after <see cref="StopServerAsync"/>; all that was stored is there.</summary>
     public async Task StartServerAsync()
     {
-        for (var tried = 1; ; tried++)
-        {
-            try
-            {
-                await TryStartServerAsync();
-                return;
-            }
-            catch (TimeoutException) when (tried < Tries)
-            {
-                // It has hung in its start, as it has been seen to do; the tests are about what comes after.
-                await StopServerAsync();
-            }
-        }
-    }
-
-    private async Task TryStartServerAsync()
-    {
         _server = await ChildProcess.StartAsync(_serverProgram.Path,
         [
             $"--etcd-servers=http://127.0.0.1:{_etcdPort}",
@@ -207,7 +190,10 @@ internal sealed class ControlPlane : IAsyncDisposable
         }
         catch (Exception e) when (e is HttpRequestException or CryptographicException)
         {
-            return false; // Not listening yet, or the certificate is half written.
+            // Not listening yet, or the certificate is half written: read without one, the file would never be trusted.
+            _http?.Dispose();
+            _http = null;
+            return false;
         }
     }
 
