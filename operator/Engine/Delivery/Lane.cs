@@ -86,6 +86,9 @@ internal sealed class Lane : IDisposable
         _pending = backlog.Pending;
         _oldestPending = backlog.OldestPendingTime;
         _window.Expect(backlog.NextDueTime);
+        // So that nothing newer is taken before it.
+        if (backlog.NextDueTime <= context.Time.GetUtcNow())
+            _window.LookAgain();
         context.AddPending(_pending);
     }
 

@@ -30,7 +30,10 @@ internal sealed class Window(WindowBudget budget)
 
     private readonly Queue<PendingDelivery> _ready = new();
 
-    /// <summary>Ready or under way: not to be read again.</summary>
+    /// <summary>Offered while what is older was being read; after that, their turn comes.</summary>
+    private readonly List<PendingDelivery> _late = [];
+
+    /// <summary>Ready, late or under way: not to be read again.</summary>
     private readonly HashSet<DeliveryId> _held = [];
 
     /// <summary>Settled while a read is under way, whose snapshot of the store may still show them as pending.</summary>
@@ -56,6 +59,9 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>Where and when the last read began.</summary>
     private (DateTimeOffset From, DateTimeOffset Now) _read;
 
+    /// <summary>The read under way is of what the store was known to have, and so older than what is offered meanwhile.</summary>
+    private bool _catchingUp;
+
     /// <summary>Something from before where the read under way began is not held any more.</summary>
     private bool _wentBack;
 
@@ -68,7 +74,7 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>How many wait to be started.</summary>
     public int Ready => _ready.Count;
 
-    /// <summary>How many are ready or under way.</summary>
+    /// <summary>How many are ready, late or under way.</summary>
     public int Held => _held.Count;
 
     /// <summary>When the oldest of them was accepted; null if there are none.</summary>
@@ -92,7 +98,10 @@ internal sealed class Window(WindowBudget budget)
             return;
         }
         _held.Add(delivery.Id);
-        _ready.Enqueue(delivery);
+        if (_catchingUp)
+            _late.Add(delivery);
+        else
+            _ready.Enqueue(delivery);
     }
 
     /// <summary>The next to start; it stays held.</summary>
@@ -136,10 +145,11 @@ internal sealed class Window(WindowBudget budget)
     /// <summary>Lets go of everything that was not started.</summary>
     public void Drop()
     {
-        if (_ready.Count > 0)
+        if (_ready.Count + _late.Count > 0)
             GoBack();
         while (_ready.TryDequeue(out var delivery))
             Forget(delivery);
+        TakeLate();
     }
 
     /// <returns>Since when what is read has been due.</returns>
@@ -151,6 +161,7 @@ internal sealed class Window(WindowBudget budget)
             _nextWholeRead = now + WholeReadInterval;
         _read = (_readFrom, now);
         Reading = true;
+        _catchingUp = _more;
         _more = _doubt = _wentBack = false;
         _nextDue = null;
         return _readFrom;
@@ -159,6 +170,7 @@ internal sealed class Window(WindowBudget budget)
     public void EndRead(DueDeliveries read, DateTimeOffset now)
     {
         _readFirst = _readFirst?.Since(now - OfferDelay);
+        var late = TakeLate();
         foreach (var delivery in read.Deliveries)
         {
             if (_settledDuringRead.Contains(delivery.Id) || !_held.Add(delivery.Id))
@@ -167,6 +179,17 @@ internal sealed class Window(WindowBudget budget)
             _ready.Enqueue(delivery);
             if (delivery.Attempts == 0 && delivery.StartedTime > now - OfferDelay)
                 (_readFirst ??= new RecentIds()).Add(delivery.Id, now);
+        }
+        // While the store still has older ones, the next reads bring these too.
+        if (!read.More && !_wentBack)
+        {
+            foreach (var delivery in late)
+            {
+                if (!_held.Add(delivery.Id))
+                    continue;
+                budget.Take(SizeOf(delivery));
+                _ready.Enqueue(delivery);
+            }
         }
         // Only a read of the whole tells that there is no more.
         _more |= read.More || _read.From > DateTimeOffset.MinValue;
@@ -182,6 +205,7 @@ internal sealed class Window(WindowBudget budget)
 
     public void FailRead(DateTimeOffset notBefore)
     {
+        TakeLate();
         _more = true;
         _readNotBefore = notBefore;
         EndRead();
@@ -189,8 +213,18 @@ internal sealed class Window(WindowBudget budget)
 
     private void EndRead()
     {
-        Reading = false;
+        Reading = _catchingUp = false;
         _settledDuringRead.Clear();
+    }
+
+    /// <summary>They are not held any more, unless they are taken on again.</summary>
+    private PendingDelivery[] TakeLate()
+    {
+        PendingDelivery[] late = [.. _late];
+        _late.Clear();
+        foreach (var delivery in late)
+            Forget(delivery);
+        return late;
     }
 
     private void GoBack()
@@ -201,8 +235,9 @@ internal sealed class Window(WindowBudget budget)
 
     private bool TryTakeBudget(long size, int share)
     {
-        if (_ready.Count >= share)
-            return _ready.Count < Largest && budget.TryTakeSpare(size);
+        var waiting = _ready.Count + _late.Count;
+        if (waiting >= share)
+            return waiting < Largest && budget.TryTakeSpare(size);
         if (_held.Count > 0)
             return budget.TryTake(size);
         budget.Take(size);

@@ -43,6 +43,29 @@ public sealed class DispatcherTests
         Assert.Equal(0, (await fixture.SnapshotAsync(orders))!.Pending);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_is_published_while_a_backlog_is_taken_up_is_sent_after_it(bool restart)
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription(delivery: new DeliveryPolicy { Concurrency = 1 });
+        fixture.Dispatcher.Upsert(orders with { Suspended = true });
+        await fixture.PublishAsync(600, orders);
+
+        if (restart)
+            await fixture.RestartAsync(orders);
+        else
+            fixture.Dispatcher.Upsert(orders);
+        for (var i = 0; i < 30; i++)
+            await fixture.PublishAsync(10, orders);
+        await fixture.UntilSettledAsync(900);
+
+        var sent = fixture.Sent.Select(d => d.Id.Value).ToArray();
+        Assert.Equal(900, sent.Length);
+        Assert.Equal(sent.Order(), sent);
+    }
+
     [Fact]
     public async Task The_oldest_pending_delivery_is_told_whether_it_is_under_way_or_waits_in_the_store()
     {

@@ -104,6 +104,49 @@ public sealed class WindowTests
     }
 
     [Fact]
+    public void What_is_offered_while_older_ones_are_read_has_its_turn_after_them()
+    {
+        _window.LookAgain();
+        BeginRead(0);
+        _window.Offer(Delivery(2), 100);
+        _window.Offer(Delivery(3), 100);
+        Assert.Equal((0, 2), (_window.Ready, _window.Held));
+
+        EndRead(more: false, Delivery(1), Delivery(2));
+
+        Assert.Equal([1, 2, 3], DequeueAll());
+        Assert.Null(_window.NextRead);
+    }
+
+    [Theory]
+    [InlineData("more")]
+    [InlineData("failed")]
+    [InlineData("dropped")]
+    [InlineData("returned")]
+    public void What_is_offered_while_older_ones_are_read_is_left_to_further_reads_unless_that_was_all(string what)
+    {
+        Read(Delivery(1));
+        var first = _window.Dequeue();
+        var free = _budget.Free;
+        _window.LookAgain();
+        BeginRead(0);
+        _window.Offer(Delivery(9), 100);
+        if (what == "returned")
+            _window.Return(first, Now);
+        if (what == "dropped")
+            _window.Drop();
+
+        if (what == "failed")
+            _window.FailRead(Now);
+        else
+            EndRead(what == "more");
+
+        Assert.Equal((0, what == "returned" ? 0 : 1), (_window.Ready, _window.Held));
+        Assert.True(_budget.Free >= free, "What is not held takes no memory.");
+        Assert.NotNull(_window.NextRead);
+    }
+
+    [Fact]
     public void A_backlog_is_read_on_from_where_the_last_read_ended_and_as_a_whole_now_and_then()
     {
         Assert.Equal(DateTimeOffset.MinValue, BeginRead(0));
@@ -144,6 +187,12 @@ public sealed class WindowTests
         EndRead(more: true, Delivery(4, Now.AddMinutes(-1)));
         _window.Drop();
         Assert.Equal(DateTimeOffset.MinValue, BeginRead(0.4));
+    }
+
+    private IEnumerable<long> DequeueAll()
+    {
+        while (_window.Ready > 0)
+            yield return _window.Dequeue().Id.Value;
     }
 
     private DateTimeOffset BeginRead(double seconds) => _window.BeginRead(Now.AddSeconds(seconds));
