@@ -43,14 +43,17 @@ internal sealed class WriteGroup
     /// </summary>
     private const string WaitForStandbysSql = "SELECT pg_logical_emit_message(true, 'webhook-operator', '')";
 
-    public const string EndSql = """
+    /// <summary>It was written without a claim, or under one that nobody has ended.</summary>
+    private const string ClaimHolds = "(claim = 0 OR claim IN (SELECT m.id FROM member m WHERE m.id = ANY ($3)))";
+
+    public const string EndSql = $"""
         WITH gone AS (
           DELETE FROM pending p
           USING (SELECT unnest($1) AS id, unnest($2) AS version, unnest($3) AS claim, unnest($4) AS state, unnest($5) AS number,
             unnest($6) AS step, unnest($7) AS ended, unnest($8) AS time, unnest($9) AS duration, unnest($10) AS status,
             unnest($11) AS error, unnest($12) AS message, unnest($13) AS response) AS s
           WHERE p.id = s.id AND p.version = s.version
-            AND (s.claim = 0 OR s.claim IN (SELECT m.id FROM member m WHERE m.id = ANY ($3)))
+            AND {ClaimHolds}
           RETURNING p.id, p.event, p.subscription, p.version + 1, p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0), s.step,
             p.started, s.ended, p.size, s.state, s.time, s.duration, CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
             coalesce(s.error, p.last_error), s.message, s.response
@@ -60,7 +63,7 @@ internal sealed class WriteGroup
         SELECT * FROM gone RETURNING id
         """;
 
-    public const string RetrySql = """
+    public const string RetrySql = $"""
         WITH kept AS (
           UPDATE pending p SET version = p.version + 1, attempts = p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0),
             step = s.step, due = s.due, last_status = CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
@@ -69,7 +72,7 @@ internal sealed class WriteGroup
             unnest($6) AS due, unnest($7) AS time, unnest($8) AS duration, unnest($9) AS status, unnest($10) AS error,
             unnest($11) AS message, unnest($12) AS response) AS s
           WHERE p.id = s.id AND p.version = s.version
-            AND (s.claim = 0 OR s.claim IN (SELECT m.id FROM member m WHERE m.id = ANY ($3)))
+            AND {ClaimHolds}
           RETURNING p.id, s.number, s.time, s.duration, s.status, s.error, s.message, s.response
         ), told AS (
           INSERT INTO attempt (delivery, number, time, duration, status, error, message, response)
@@ -92,19 +95,18 @@ internal sealed class WriteGroup
         """;
 
     /// <summary>Names the key of a row that is there: an insert that finds its row would use up a new one each time.</summary>
-    public const string SaveStateSql = """
+    public const string SaveStateSql = $"""
         INSERT INTO subscription AS s (key, uid, shard, failing_since, disabled_reason, disabled_message, disabled_generation, disabled_time,
           held_until, circuit_since, circuit_probe, circuit_failures, counted_since, delivered, failed_attempts, dead_lettered)
           OVERRIDING SYSTEM VALUE
         SELECT coalesce((SELECT s.key FROM subscription s WHERE s.uid = v.uid), nextval('subscription_key_seq')), v.uid, v.shard,
           v.failing_since, v.disabled_reason, v.disabled_message, v.disabled_generation, v.disabled_time,
           v.held_until, v.circuit_since, v.circuit_probe, v.circuit_failures, v.counted_since, v.delivered, v.failed_attempts, v.dead_lettered
-        FROM (SELECT unnest($1) AS uid, unnest($2) AS shard, unnest($3) AS failing_since, unnest($4) AS disabled_reason,
-          unnest($5) AS disabled_message, unnest($6) AS disabled_generation, unnest($7) AS disabled_time,
-          unnest($8) AS held_until, unnest($9) AS circuit_since, unnest($10) AS circuit_probe, unnest($11) AS circuit_failures,
-          unnest($12) AS counted_since, unnest($13) AS delivered, unnest($14) AS failed_attempts, unnest($15) AS dead_lettered,
-          unnest($16) AS claim) AS v
-        WHERE v.claim = 0 OR v.claim IN (SELECT m.id FROM member m WHERE m.id = ANY ($16))
+        FROM (SELECT unnest($1) AS uid, unnest($2) AS shard, unnest($3) AS claim, unnest($4) AS failing_since, unnest($5) AS disabled_reason,
+          unnest($6) AS disabled_message, unnest($7) AS disabled_generation, unnest($8) AS disabled_time,
+          unnest($9) AS held_until, unnest($10) AS circuit_since, unnest($11) AS circuit_probe, unnest($12) AS circuit_failures,
+          unnest($13) AS counted_since, unnest($14) AS delivered, unnest($15) AS failed_attempts, unnest($16) AS dead_lettered) AS v
+        WHERE {ClaimHolds}
         ON CONFLICT (uid) DO UPDATE SET failing_since = excluded.failing_since,
           disabled_reason = excluded.disabled_reason, disabled_message = excluded.disabled_message,
           disabled_generation = excluded.disabled_generation, disabled_time = excluded.disabled_time,
@@ -278,7 +280,7 @@ internal sealed class WriteGroup
         {
             Parameters =
             {
-                Column.Of(s, s => s.Uid), Column.Of(s, s => (short)Shard.Of(s.Uid)),
+                Column.Of(s, s => s.Uid), Column.Of(s, s => (short)Shard.Of(s.Uid)), Column.Of(s, s => (int)s.Claim),
                 Column.Of(s, s => s.State.FailingSince?.ToUnixTimeMilliseconds()),
                 Column.Of(s, s => s.State.Disabled?.Reason), Column.Of(s, s => s.State.Disabled?.Message),
                 Column.Of(s, s => s.State.Disabled?.Generation), Column.Of(s, s => s.State.Disabled?.Time.ToUnixTimeMilliseconds()),
@@ -287,7 +289,6 @@ internal sealed class WriteGroup
                 Column.Of(s, s => s.State.Circuit?.NextProbeTime.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Circuit?.FailedProbes),
                 Column.Of(s, s => s.State.Counters?.Since.ToUnixTimeMilliseconds()), Column.Of(s, s => s.State.Counters?.Delivered),
                 Column.Of(s, s => s.State.Counters?.FailedAttempts), Column.Of(s, s => s.State.Counters?.DeadLettered),
-                Column.Of(s, s => (int)s.Claim),
             },
         };
     }

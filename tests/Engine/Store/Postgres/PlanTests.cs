@@ -19,7 +19,7 @@ public sealed class PlanTests : IAsyncLifetime
         { "end", WriteGroup.EndSql, Settlements },
         { "retry", WriteGroup.RetrySql, "bigint[],int[],int[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]" },
         { "save state", WriteGroup.SaveStateSql,
-            "text[],smallint[],bigint[],text[],text[],bigint[],bigint[],bigint[],bigint[],bigint[],int[],bigint[],bigint[],bigint[],bigint[],int[]" },
+            "text[],smallint[],int[],bigint[],text[],text[],bigint[],bigint[],bigint[],bigint[],bigint[],int[],bigint[],bigint[],bigint[],bigint[]" },
         { "find settled", WriteGroup.FindSettledSql, "bigint[],int[],smallint[],int[],bigint[],bigint[]" },
         { "due", StoreReader.DueSql, "text,bigint,bigint[],bigint,bigint,bigint" },
         { "next due", StoreReader.NextDueSql, "text,bigint,bigint[]" },
