@@ -313,11 +313,13 @@ published() {
   cat "$work/accepted.txt" >>"$work/accepted-$shop.txt"
 }
 
-ended() { ! failed "$1" && k get job -n "$shop" "$1" -o jsonpath='{.status.conditions[*].type}' | grep -q Complete; }
+job_is() { k get job -n "$shop" "$1" -o jsonpath='{.status.conditions[*].type}' | grep -qE "$2"; }
+
+ended() { ! failed "$1" && job_is "$1" Complete; }
 
 # Never true: there is nothing to wait for any more.
 failed() {
-  k get job -n "$shop" "$1" -o jsonpath='{.status.conditions[*].type}' | grep -q Failed || return 1
+  job_is "$1" Failed || return 1
   k logs -n "$shop" "job/$1" --tail=3 >&2
   die "publishing $1 failed"
 }
@@ -343,7 +345,7 @@ new_key_signs() {
   [ "$(k get job -n "$shop" "rolled-$rolls" -o jsonpath='{.status.succeeded}')" = 1 ]
 }
 
-over() { k get job -n "$shop" "$1" -o jsonpath='{.status.conditions[*].type}' | grep -qE 'Complete|Failed'; }
+over() { job_is "$1" 'Complete|Failed'; }
 
 status_is_right() {
   local delivered pending ready
