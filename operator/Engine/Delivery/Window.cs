@@ -173,10 +173,8 @@ internal sealed class Window(WindowBudget budget)
         var late = TakeLate();
         foreach (var delivery in read.Deliveries)
         {
-            if (_settledDuringRead.Contains(delivery.Id) || !_held.Add(delivery.Id))
+            if (_settledDuringRead.Contains(delivery.Id) || !Add(delivery))
                 continue;
-            budget.Take(SizeOf(delivery));
-            _ready.Enqueue(delivery);
             if (delivery.Attempts == 0 && delivery.StartedTime > now - OfferDelay)
                 (_readFirst ??= new RecentIds()).Add(delivery.Id, now);
         }
@@ -184,12 +182,7 @@ internal sealed class Window(WindowBudget budget)
         if (!read.More && !_wentBack)
         {
             foreach (var delivery in late)
-            {
-                if (!_held.Add(delivery.Id))
-                    continue;
-                budget.Take(SizeOf(delivery));
-                _ready.Enqueue(delivery);
-            }
+                Add(delivery);
         }
         // Only a read of the whole tells that there is no more.
         _more |= read.More || _read.From > DateTimeOffset.MinValue;
@@ -217,7 +210,18 @@ internal sealed class Window(WindowBudget budget)
         _settledDuringRead.Clear();
     }
 
-    /// <summary>They are not held any more, unless they are taken on again.</summary>
+    /// <summary>Holds what is in memory already, whatever room there is.</summary>
+    /// <returns>False where it was held.</returns>
+    private bool Add(PendingDelivery delivery)
+    {
+        if (!_held.Add(delivery.Id))
+            return false;
+        budget.Take(SizeOf(delivery));
+        _ready.Enqueue(delivery);
+        return true;
+    }
+
+    /// <summary>They are not held any more, unless they are added again.</summary>
     private PendingDelivery[] TakeLate()
     {
         PendingDelivery[] late = [.. _late];
