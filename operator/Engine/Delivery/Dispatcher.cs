@@ -279,11 +279,14 @@ internal sealed class Dispatcher(LaneContext context, ISharedStore? shared = nul
     }
 
     /// <summary>How many deliveries are pending, by the store's own count.</summary>
-    public void Counted(IReadOnlyDictionary<string, int> pending)
+    /// <returns>Those to be counted again soon.</returns>
+    public IReadOnlyCollection<string> Counted(IReadOnlyDictionary<string, int> pending)
     {
+        var again = new List<string>();
         foreach (var (uid, count) in pending)
-            if (_lanes.TryGetValue(uid, out var lane))
-                lane.Recount(count);
+            if (_lanes.TryGetValue(uid, out var lane) && !lane.Recount(count))
+                again.Add(uid);
+        return again;
     }
 
     /// <summary>What is known of one subscription's deliveries; null if there is no such subscription, or another process delivers for it.</summary>

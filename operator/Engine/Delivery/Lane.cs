@@ -48,6 +48,9 @@ internal sealed class Lane : IDisposable
     private int _settling;
     private long _pending;
 
+    /// <summary>By how much the store's last count was off.</summary>
+    private long _miscount;
+
     /// <summary>Deliveries that have come to an end here.</summary>
     private long _ended;
 
@@ -176,16 +179,26 @@ internal sealed class Lane : IDisposable
         Pump();
     }
 
-    /// <summary>So many are pending by the store's own count; taken over while nothing is under way, which would make it ambiguous.</summary>
-    public void Recount(int pending)
+    /// <summary>
+    /// So many are pending by the store's own count. It is taken over only where two counts are off by the same: what is stored
+    /// and about to be offered, or was counted and has ended since, is on its way once. While something is under way it says nothing.
+    /// </summary>
+    /// <returns>False where it should be counted again soon.</returns>
+    public bool Recount(int pending)
     {
         lock (_gate)
         {
-            if (_stopping || _underWay + _settling > 0 || pending == _pending)
-                return;
-            AddPending(pending - _pending);
+            var before = _miscount;
+            _miscount = _stopping || _underWay + _settling > 0 ? 0 : pending - _pending;
+            if (_miscount == 0)
+                return true;
+            if (_miscount != before)
+                return false;
+            AddPending(_miscount);
+            _miscount = 0;
             _oldestPending = null;
             _snapshot = null;
+            return true;
         }
     }
 

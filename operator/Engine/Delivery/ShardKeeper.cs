@@ -221,6 +221,7 @@ internal sealed class ShardKeeper(
 
     private async Task PollAsync(CancellationToken cancellation)
     {
+        IReadOnlyCollection<string> doubtful = [];
         for (var round = 1; ; round++)
         {
             await _poll.WaitAsync(Poll, time, cancellation);
@@ -231,8 +232,9 @@ internal sealed class ShardKeeper(
                 if (shards.Count == 0)
                     continue;
                 dispatcher.Polled(await store.FindDueAsync(shards, time.GetUtcNow(), cancellation), serves);
-                if (round % PollsPerCount == 0)
-                    dispatcher.Counted(await store.CountPendingAsync(dispatcher.Uids, CountLimit, cancellation));
+                var uncounted = round % PollsPerCount == 0 ? dispatcher.Uids : doubtful;
+                if (uncounted.Count > 0)
+                    doubtful = dispatcher.Counted(await store.CountPendingAsync(uncounted, CountLimit, cancellation));
             }
             catch (StoreUnavailableException e)
             {

@@ -43,6 +43,35 @@ public sealed class DispatcherTests
         Assert.Equal(0, (await fixture.SnapshotAsync(orders))!.Pending);
     }
 
+    [Fact]
+    public async Task A_count_of_the_store_that_sees_what_is_about_to_be_offered_counts_nothing_twice()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription();
+        fixture.Dispatcher.Upsert(orders);
+
+        Assert.Equal([orders.Uid], fixture.Dispatcher.Counted(new Dictionary<string, int> { [orders.Uid] = 5 }));
+        await fixture.PublishAsync(5, orders);
+        await fixture.UntilSettledAsync(5);
+
+        await fixture.UntilAsync(() => fixture.Dispatcher.Pending == 0);
+        Assert.Empty(fixture.Dispatcher.Counted(new Dictionary<string, int> { [orders.Uid] = 0 }));
+    }
+
+    [Fact]
+    public async Task What_two_counts_of_the_store_say_alike_is_believed()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription();
+        fixture.Dispatcher.Upsert(orders);
+
+        foreach (var (count, pending, doubtful) in new[] { (3, 0, true), (2, 0, true), (2, 2, false), (2, 2, false), (0, 2, true), (0, 0, false) })
+        {
+            Assert.Equal(doubtful, fixture.Dispatcher.Counted(new Dictionary<string, int> { [orders.Uid] = count }).Count > 0);
+            Assert.Equal(pending, fixture.Dispatcher.Pending);
+        }
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
