@@ -25,17 +25,17 @@ internal static class LogReader
 
     private const string Summary = "d.id, d.event, e.type, e.source, e.ce_id, d.state, d.attempts, d.due, d.ended, d.last_status, d.last_error";
 
-    public const string PendingSql = $"SELECT {Summary} FROM ({Pending}) d JOIN event e ON e.id = d.event ORDER BY d.id DESC";
+    public const string PendingSql = $"SELECT {Summary} FROM ({Pending}) d JOIN event e ON e.id BETWEEN d.event AND d.event ORDER BY d.id DESC";
 
     public const string FailedSql = $"""
-        SELECT {Summary} FROM ({Ended} AND state >= 2 AND state = $5 ORDER BY id DESC LIMIT $4) d JOIN event e ON e.id = d.event ORDER BY d.id DESC
+        SELECT {Summary} FROM ({Ended} AND state >= 2 AND state = $5 ORDER BY id DESC LIMIT $4) d JOIN event e ON e.id BETWEEN d.event AND d.event ORDER BY d.id DESC
         """;
 
     /// <summary>The last id looked at comes with each row.</summary>
     public const string DeliveredSql = $"""
         WITH looked AS MATERIALIZED ({Ended} ORDER BY id DESC LIMIT $5)
         SELECT {Summary}, (SELECT count(*) FROM looked), (SELECT min(id) FROM looked)
-        FROM (SELECT * FROM looked WHERE state = 1 ORDER BY id DESC LIMIT $4) d JOIN event e ON e.id = d.event
+        FROM (SELECT * FROM looked WHERE state = 1 ORDER BY id DESC LIMIT $4) d JOIN event e ON e.id BETWEEN d.event AND d.event
         UNION ALL
         SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, count(*), min(id) FROM looked HAVING count(*) FILTER (WHERE state = 1) = 0
         ORDER BY 1 DESC
@@ -44,7 +44,7 @@ internal static class LogReader
     public const string AllSql = $"""
         SELECT {Summary} FROM (
           SELECT * FROM (({Pending}) UNION ALL ({Ended} ORDER BY id DESC LIMIT $4)) b ORDER BY id DESC LIMIT $4) d
-          JOIN event e ON e.id = d.event ORDER BY d.id DESC
+          JOIN event e ON e.id BETWEEN d.event AND d.event ORDER BY d.id DESC
         """;
 
     public const string DetailSql = """
@@ -57,7 +57,7 @@ internal static class LogReader
           UNION ALL
           SELECT id, event, subscription, state, attempts, NULL, ended, last_status, last_error, time, duration, message, response
           FROM delivery WHERE id = $1) d
-          JOIN event e ON e.id = d.event JOIN subscription s ON s.key = d.subscription
+          JOIN event e ON e.id BETWEEN d.event AND d.event JOIN subscription s ON s.key BETWEEN d.subscription AND d.subscription
         WHERE e.namespace = $2
         """;
 

@@ -19,7 +19,7 @@ internal static class StoreReader
             SELECT id, event, due, attempts, step, started, version, size FROM pending
             WHERE subscription = {Key} AND due >= $6 AND due <= $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE
             ORDER BY due, id LIMIT $4 + 1) p) q
-          JOIN event e ON e.id = q.event
+          JOIN event e ON e.id BETWEEN q.event AND q.event
         WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5) ORDER BY q.due, q.id
         """;
 

@@ -31,7 +31,7 @@ internal static class StoreUpkeep
     /// <summary>Takes deliveries out of the log; the attempt that ended each goes to the others.</summary>
     public const string ReopenSql = """
         WITH taken AS (
-          DELETE FROM delivery d USING unnest($1) AS i (id) WHERE d.id = i.id
+          DELETE FROM delivery d USING unnest($1) AS i (id) WHERE d.id BETWEEN i.id AND i.id
           RETURNING d.id, d.event, d.subscription, d.version, d.attempts, d.size, d.time, d.duration, d.last_status, d.last_error, d.message, d.response
         ), told AS (
           INSERT INTO attempt (delivery, number, time, duration, status, error, message, response)
@@ -45,7 +45,7 @@ internal static class StoreUpkeep
         SELECT s.uid, d.pending FROM (
           SELECT event, subscription, true AS pending FROM pending WHERE id = $1
           UNION ALL SELECT event, subscription, false FROM delivery WHERE id = $1) d
-          JOIN event e ON e.id = d.event JOIN subscription s ON s.key = d.subscription
+          JOIN event e ON e.id BETWEEN d.event AND d.event JOIN subscription s ON s.key BETWEEN d.subscription AND d.subscription
         WHERE e.namespace = $2
         """;
 
@@ -59,7 +59,7 @@ internal static class StoreUpkeep
 
     public const string EndPendingSql = """
         WITH gone AS (
-          DELETE FROM pending p USING unnest($1) AS i (id) WHERE p.id = i.id AND p.started < $5
+          DELETE FROM pending p USING unnest($1) AS i (id) WHERE p.id BETWEEN i.id AND i.id AND p.started < $5
           RETURNING p.id, p.event, p.subscription, p.version + 1, p.attempts, p.step, p.started, $3::bigint, p.size, $2::smallint, p.last_status,
             coalesce($4, p.last_error)
         )

@@ -23,12 +23,13 @@ internal sealed class Sweeper(Partitions partitions, TimeProvider time, ILogger 
     /// <summary>Not all at once where an event has thousands of deliveries.</summary>
     public const string DeleteDeliveriesSql = """
         WITH gone AS (
-          DELETE FROM delivery d WHERE d.id IN (
+          DELETE FROM delivery d USING (
             SELECT o.id FROM unnest($1, $2) AS e (id, last), LATERAL (
-              SELECT o.id FROM delivery o WHERE o.id > e.id AND o.id <= e.last AND o.event = e.id ORDER BY o.id LIMIT $3) o LIMIT $3)
+              SELECT o.id FROM delivery o WHERE o.id > e.id AND o.id <= e.last AND o.event = e.id ORDER BY o.id LIMIT $3) o LIMIT $3) o
+          WHERE d.id BETWEEN o.id AND o.id
           RETURNING d.id, d.time
         ), told AS (
-          DELETE FROM attempt a USING gone WHERE a.delivery = gone.id RETURNING 1
+          DELETE FROM attempt a USING gone WHERE a.delivery BETWEEN gone.id AND gone.id RETURNING 1
         )
         SELECT (SELECT count(*) + count(time) FROM gone) + (SELECT count(*) FROM told), (SELECT count(*) FROM gone)
         """;
@@ -36,27 +37,28 @@ internal sealed class Sweeper(Partitions partitions, TimeProvider time, ILogger 
     /// <summary>A redelivery may have come in between.</summary>
     public const string DeleteEventsSql = """
         WITH gone AS (
-          DELETE FROM event e USING unnest($1, $2) AS i (id, last) WHERE e.id = i.id
+          DELETE FROM event e USING unnest($1, $2) AS i (id, last) WHERE e.id BETWEEN i.id AND i.id
             AND (SELECT p.id FROM pending p WHERE p.id > i.id AND p.id <= i.last AND p.event = i.id LIMIT 1) IS NULL
             AND (SELECT d.id FROM delivery d WHERE d.id > i.id AND d.id <= i.last AND d.event = i.id LIMIT 1) IS NULL
           RETURNING e.id, e.hash
         ), keys AS (
-          DELETE FROM event_key k USING gone WHERE k.hash = gone.hash AND k.id = gone.id
+          DELETE FROM event_key k USING gone WHERE k.hash BETWEEN gone.hash AND gone.hash AND k.id = gone.id
         )
         SELECT count(*) FROM gone
         """;
 
     public const string DeleteKeysSql = """
         WITH old AS MATERIALIZED (SELECT hash, id FROM event WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3), keys AS (
-          DELETE FROM event_key k USING old WHERE k.hash = old.hash AND k.id = old.id
+          DELETE FROM event_key k USING old WHERE k.hash BETWEEN old.hash AND old.hash AND k.id = old.id
         )
         SELECT count(*), coalesce(max(id), 0) FROM old
         """;
 
-    private const string Idle = """
-        FROM subscription s WHERE s.failing_since IS NULL AND s.disabled_reason IS NULL
-          AND NOT EXISTS (SELECT FROM pending p WHERE p.subscription = s.key)
-          AND NOT EXISTS (SELECT FROM delivery d WHERE d.subscription = s.key)
+    public const string FindIdleSql = """
+        SELECT s.key FROM subscription s WHERE s.failing_since IS NULL AND s.disabled_reason IS NULL
+          AND (SELECT p.id FROM pending p WHERE p.subscription = s.key LIMIT 1) IS NULL
+          AND (SELECT d.id FROM delivery d WHERE d.subscription = s.key LIMIT 1) IS NULL
+        LIMIT 1000
         """;
 
     private long _cursor;
@@ -194,13 +196,13 @@ internal sealed class Sweeper(Partitions partitions, TimeProvider time, ILogger 
         if (time.GetUtcNow() < _nextIdle)
             return;
         _nextIdle = time.GetUtcNow() + IdleInterval;
-        if (!await BoolAsync(session, $"SELECT EXISTS (SELECT {Idle})", cancellation))
+        if (!await BoolAsync(session, $"SELECT EXISTS ({FindIdleSql})", cancellation))
             return;
         try
         {
             await using var transaction = await session.BeginTransactionAsync(cancellation);
             await using var command = new NpgsqlCommand(
-                $"SET LOCAL lock_timeout = '1s'; LOCK TABLE subscription; DELETE FROM subscription WHERE key IN (SELECT s.key {Idle} LIMIT 1000)", session);
+                $"SET LOCAL lock_timeout = '1s'; LOCK TABLE subscription; DELETE FROM subscription WHERE key IN ({FindIdleSql})", session);
             await command.ExecuteNonQueryAsync(cancellation);
             await transaction.CommitAsync(cancellation);
         }

@@ -52,7 +52,7 @@ internal sealed class WriteGroup
           USING (SELECT unnest($1) AS id, unnest($2) AS version, unnest($3) AS claim, unnest($4) AS state, unnest($5) AS number,
             unnest($6) AS step, unnest($7) AS ended, unnest($8) AS time, unnest($9) AS duration, unnest($10) AS status,
             unnest($11) AS error, unnest($12) AS message, unnest($13) AS response) AS s
-          WHERE p.id = s.id AND p.version = s.version
+          WHERE p.id BETWEEN s.id AND s.id AND p.version = s.version
             AND {ClaimHolds}
           RETURNING p.id, p.event, p.subscription, p.version + 1, p.attempts + coalesce((s.number - p.attempts)::next_attempt, 0), s.step,
             p.started, s.ended, p.size, s.state, s.time, s.duration, CASE WHEN s.number IS NULL THEN p.last_status ELSE s.status END,
@@ -71,7 +71,7 @@ internal sealed class WriteGroup
           FROM (SELECT unnest($1) AS id, unnest($2) AS version, unnest($3) AS claim, unnest($4) AS number, unnest($5) AS step,
             unnest($6) AS due, unnest($7) AS time, unnest($8) AS duration, unnest($9) AS status, unnest($10) AS error,
             unnest($11) AS message, unnest($12) AS response) AS s
-          WHERE p.id = s.id AND p.version = s.version
+          WHERE p.id BETWEEN s.id AND s.id AND p.version = s.version
             AND {ClaimHolds}
           RETURNING p.id, s.number, s.time, s.duration, s.status, s.error, s.message, s.response
         ), told AS (

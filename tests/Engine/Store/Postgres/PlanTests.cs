@@ -3,10 +3,16 @@ using WebhookOperator.Engine.Store.Postgres;
 
 namespace WebhookOperator.Tests.Engine.Store.Postgres;
 
-/// <summary>How PostgreSQL would run each statement, by its own planner with its own defaults.</summary>
+/// <summary>How PostgreSQL would run each statement, in a session as the store opens it.</summary>
 public sealed class PlanTests : IAsyncLifetime
 {
     private const string Settlements = "bigint[],int[],int[],smallint[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]";
+
+    private const string Tables = "event, event_key, pending, delivery, attempt";
+
+    /// <summary>As the server has it after it has looked at tables of which nothing was left but dead rows.</summary>
+    private const string SeenEmpty =
+        $"UPDATE pg_class SET reltuples = 0, relpages = 100 WHERE relnamespace = '{Schema.Name}'::regnamespace AND relkind IN ('r', 'i')";
 
     private readonly PostgresHost _host = new();
     private NpgsqlConnection _connection = null!;
@@ -43,6 +49,8 @@ public sealed class PlanTests : IAsyncLifetime
         { "sweep deliveries", Sweeper.DeleteDeliveriesSql, "bigint[],bigint[],bigint" },
         { "sweep events", Sweeper.DeleteEventsSql, "bigint[],bigint[]" },
         { "sweep keys", Sweeper.DeleteKeysSql, "bigint,bigint,bigint" },
+        { "find idle", Sweeper.FindIdleSql, "" },
+        { "backlogs", StoreReader.BacklogsSql, "smallint[]" },
     };
 
     public async ValueTask InitializeAsync()
@@ -66,7 +74,7 @@ public sealed class PlanTests : IAsyncLifetime
                 DROP TABLE filled;
                 """);
         }
-        await ExecuteAsync("ANALYZE; SET plan_cache_mode = force_generic_plan");
+        await ExecuteAsync("ANALYZE");
     }
 
     public async ValueTask DisposeAsync()
@@ -75,26 +83,48 @@ public sealed class PlanTests : IAsyncLifetime
         await _host.DisposeAsync();
     }
 
-    [Fact]
-    public async Task No_statement_reads_a_table_from_end_to_end()
+    /// <summary>Plans are kept: a table that was all but empty when its statement was planned may soon hold millions of rows.</summary>
+    [Theory]
+    [InlineData("SELECT")]
+    [InlineData($"TRUNCATE {Tables}")]
+    [InlineData($"TRUNCATE {Tables}; ANALYZE")]
+    [InlineData(SeenEmpty)]
+    [InlineData($"{SeenEmpty}; DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace = '{Schema.Name}'::regnamespace)")]
+    public async Task No_statement_reads_a_table_or_an_index_from_end_to_end_whatever_there_was_when_it_was_planned(string before)
     {
+        await ExecuteAsync(before);
+        await ExecuteAsync(ServerAddress.SessionSettings);
+        var bad = from explained in await ExplainAsync()
+            where explained.Plan.Zip(explained.Plan.Skip(1).Append("")).Any(lines => ReadsAll(explained.Name, lines.First, lines.Second))
+            select $"{explained.Name}:\n{string.Join('\n', explained.Plan)}\n";
+        Assert.Empty(bad);
+    }
+
+    /// <summary>But for members, who are a handful, and for subscriptions, where those are looked for that have nothing, once an hour.</summary>
+    private static bool ReadsAll(string name, string line, string next) =>
+        line.Contains("Seq Scan on", StringComparison.Ordinal)
+            ? !line.Contains("Seq Scan on member", StringComparison.Ordinal) && !(name == "find idle" && line.Contains("Seq Scan on subscription", StringComparison.Ordinal))
+            : (line.Contains("Index Scan", StringComparison.Ordinal) || line.Contains("Index Only Scan", StringComparison.Ordinal))
+                && !next.Contains("Index Cond:", StringComparison.Ordinal);
+
+    private async Task<List<(string Name, List<string> Plan)>> ExplainAsync()
+    {
+        var plans = new List<(string, List<string>)>();
         foreach (var (name, sql, types) in Statements().Select(row => row.Data))
         {
-            await ExecuteAsync($"PREPARE planned ({types}) AS {sql}");
-            var arguments = string.Join(", ", types.Split(',').Select(t => t.EndsWith("[]", StringComparison.Ordinal) ? $"'{"{}"}'::{t}" : $"'1'::{t}"));
+            await ExecuteAsync($"PREPARE planned {(types.Length == 0 ? "" : $"({types})")} AS {sql}");
+            var arguments = string.Join(", ", types.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(t => t.EndsWith("[]", StringComparison.Ordinal) ? $"'{"{}"}'::{t}" : $"'1'::{t}"));
             var plan = new List<string>();
-            await using (var command = new NpgsqlCommand($"EXPLAIN (COSTS off) EXECUTE planned ({arguments})", _connection))
+            await using (var command = new NpgsqlCommand($"EXPLAIN (COSTS off) EXECUTE planned {(arguments.Length == 0 ? "" : $"({arguments})")}", _connection))
             {
                 await using var rows = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
                 while (await rows.ReadAsync(TestContext.Current.CancellationToken))
                     plan.Add(rows.GetString(0));
             }
-            Assert.True(
-                // The members are a handful.
-                !plan.Any(line => line.Contains("Seq Scan on", StringComparison.Ordinal) && !line.Contains("Seq Scan on member", StringComparison.Ordinal)),
-                $"{name}:\n{string.Join('\n', plan)}");
             await ExecuteAsync("DEALLOCATE planned");
+            plans.Add((name, plan));
         }
+        return plans;
     }
 
     private async Task ExecuteAsync(string sql)
