@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Security.Cryptography;
-using System.Text;
 using Npgsql;
 using WebhookOperator.Engine.Routing;
 
@@ -17,7 +14,7 @@ internal sealed class PreparedEvent
     public PreparedEvent(NewEvent source)
     {
         Source = source;
-        Hash = HashOf(source.Namespace, source.Event.Source, source.Event.Id);
+        Dedupe = DedupeKey.Of(source.Namespace, source.Event.Source, source.Event.Id);
         Attributes = EventColumns.FormatAttributes(source.Event);
         (DataStart, DataLength) = source.Event.DataRange.GetOffsetAndLength(source.Event.Body.Length);
     }
@@ -25,7 +22,7 @@ internal sealed class PreparedEvent
     public NewEvent Source { get; }
 
     /// <summary>Tells one event from all others.</summary>
-    public Guid Hash { get; }
+    public byte[] Dedupe { get; }
 
     public byte[]? Attributes { get; }
 
@@ -55,25 +52,5 @@ internal sealed class PreparedEvent
         if (!row.IsDBNull(column + 5))
             @event = EventColumns.ReadAttributes(@event, row.GetFieldValue<byte[]>(column + 5));
         return new StoredEvent(new EventId(id), row.GetString(column), TimeOrderedId.TimeOf(id), @event);
-    }
-
-    /// <summary>The first 16 bytes of a SHA-256, with the length of each part before it.</summary>
-    private static Guid HashOf(params ReadOnlySpan<string> parts)
-    {
-        const int StackBytes = 512;
-        var bytes = 0;
-        foreach (var part in parts)
-            bytes += sizeof(int) + Encoding.UTF8.GetByteCount(part);
-        var input = bytes <= StackBytes ? stackalloc byte[StackBytes] : new byte[bytes];
-        var rest = input;
-        foreach (var part in parts)
-        {
-            var length = Encoding.UTF8.GetBytes(part, rest[sizeof(int)..]);
-            BinaryPrimitives.WriteInt32LittleEndian(rest, length);
-            rest = rest[(sizeof(int) + length)..];
-        }
-        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(input[..bytes], hash);
-        return new Guid(hash[..16], bigEndian: true);
     }
 }

@@ -40,16 +40,16 @@ internal sealed class Sweeper(Partitions partitions, TimeProvider time, ILogger 
           DELETE FROM event e USING unnest($1, $2) AS i (id, last) WHERE e.id BETWEEN i.id AND i.id
             AND (SELECT p.id FROM pending p WHERE p.id > i.id AND p.id <= i.last AND p.event = i.id LIMIT 1) IS NULL
             AND (SELECT d.id FROM delivery d WHERE d.id > i.id AND d.id <= i.last AND d.event = i.id LIMIT 1) IS NULL
-          RETURNING e.id, e.hash
+          RETURNING e.id, e.dedupe
         ), keys AS (
-          DELETE FROM event_key k USING gone WHERE k.hash BETWEEN gone.hash AND gone.hash AND k.id = gone.id
+          DELETE FROM event_key k USING gone WHERE k.dedupe BETWEEN gone.dedupe AND gone.dedupe AND k.id = gone.id
         )
         SELECT count(*) FROM gone
         """;
 
     public const string DeleteKeysSql = """
-        WITH old AS MATERIALIZED (SELECT hash, id FROM event WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3), keys AS (
-          DELETE FROM event_key k USING old WHERE k.hash BETWEEN old.hash AND old.hash AND k.id = old.id
+        WITH old AS MATERIALIZED (SELECT dedupe, id FROM event WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3), keys AS (
+          DELETE FROM event_key k USING old WHERE k.dedupe BETWEEN old.dedupe AND old.dedupe AND k.id = old.id
         )
         SELECT count(*), coalesce(max(id), 0) FROM old
         """;

@@ -15,12 +15,12 @@ internal sealed class WriteGroup
     /// </summary>
     public const string EnqueueSql = """
         WITH fresh AS (
-          INSERT INTO event_key (hash, id, deliveries)
-          SELECT * FROM (SELECT unnest($2) AS hash, unnest($1) AS id, unnest($3) AS deliveries) AS k ORDER BY k.hash, k.id
-          ON CONFLICT (hash) DO NOTHING RETURNING id
+          INSERT INTO event_key (dedupe, id, deliveries)
+          SELECT * FROM (SELECT unnest($2) AS dedupe, unnest($1) AS id, unnest($3) AS deliveries) AS k ORDER BY k.dedupe, k.id
+          ON CONFLICT (dedupe) DO NOTHING RETURNING id
         ), stored AS (
-          INSERT INTO event (id, hash, deliveries, namespace, source, ce_id, type, encoding, attributes, data_start, data_length, data_base64, body)
-          SELECT e.* FROM (SELECT unnest($1) AS id, unnest($2) AS hash, unnest($3) AS deliveries, unnest($4) AS namespace, unnest($5) AS source,
+          INSERT INTO event (id, dedupe, deliveries, namespace, source, ce_id, type, encoding, attributes, data_start, data_length, data_base64, body)
+          SELECT e.* FROM (SELECT unnest($1) AS id, unnest($2) AS dedupe, unnest($3) AS deliveries, unnest($4) AS namespace, unnest($5) AS source,
             unnest($6) AS ce_id, unnest($7) AS type, unnest($8) AS encoding, unnest($9) AS attributes,
             unnest($10) AS data_start, unnest($11) AS data_length, unnest($12) AS data_base64, unnest($13) AS body) AS e
           WHERE (e.id IN (SELECT id FROM fresh)) IS TRUE
@@ -35,7 +35,9 @@ internal sealed class WriteGroup
         """;
 
     /// <summary>Those that are not fresh were there before, perhaps from a try of this same group.</summary>
-    public const string FindKeysSql = "SELECT hash, id, deliveries FROM event_key WHERE hash = ANY ($1)";
+    public const string FindKeysSql = """
+        SELECT e.place, k.id, k.deliveries FROM unnest($1) WITH ORDINALITY AS e (dedupe, place) JOIN event_key k ON k.dedupe BETWEEN e.dedupe AND e.dedupe
+        """;
 
     /// <summary>
     /// What was committed before may not have reached a synchronous standby, and an answer must not tell of it earlier: a
@@ -219,7 +221,7 @@ internal sealed class WriteGroup
         {
             Parameters =
             {
-                Column.Of(events, e => e.Id), Column.Of(events, e => e.Hash), Column.Of(events, e => e.Source.Matches.Count),
+                Column.Of(events, e => e.Id), Column.Of(events, e => e.Dedupe), Column.Of(events, e => e.Source.Matches.Count),
                 Column.Of(events, e => e.Source.Namespace), Column.Of(events, e => e.Source.Event.Source),
                 Column.Of(events, e => e.Source.Event.Id), Column.Of(events, e => e.Source.Event.Type),
                 Column.Of(events, e => (short)e.Source.Event.Encoding), Column.Of(events, e => e.Attributes),
@@ -324,17 +326,17 @@ internal sealed class WriteGroup
 
     private async Task AnswerEnqueuesAsync(NpgsqlConnection session, PreparedEvent[] events, HashSet<long> fresh, CancellationToken cancellation)
     {
-        var found = new Dictionary<Guid, (long Id, int Deliveries)>();
+        var found = new Dictionary<PreparedEvent, (long Id, int Deliveries)>();
         if (fresh.Count < events.Length)
         {
             var old = events.Where(e => !fresh.Contains(e.Id)).ToArray();
             await using var batch = new NpgsqlBatch(session)
             {
-                BatchCommands = { new NpgsqlBatchCommand(FindKeysSql) { Parameters = { Column.Of(old, e => e.Hash) } }, new NpgsqlBatchCommand(WaitForStandbysSql) },
+                BatchCommands = { new NpgsqlBatchCommand(FindKeysSql) { Parameters = { Column.Of(old, e => e.Dedupe) } }, new NpgsqlBatchCommand(WaitForStandbysSql) },
             };
             await using var rows = await batch.ExecuteReaderAsync(cancellation);
             while (await rows.ReadAsync(cancellation))
-                found[rows.GetGuid(0)] = (rows.GetInt64(1), rows.GetInt32(2));
+                found[old[rows.GetInt64(0) - 1]] = (rows.GetInt64(1), rows.GetInt32(2));
             // To the end: only there the commit has been answered.
             while (await rows.NextResultAsync(cancellation))
             {
@@ -346,7 +348,7 @@ internal sealed class WriteGroup
             {
                 if (fresh.Contains(e.Id))
                     return new Enqueued(e.Id, e.Source.Matches.Count, Duplicate: false);
-                if (!found.TryGetValue(e.Hash, out var first))
+                if (!found.TryGetValue(e, out var first))
                     throw new StoreUnavailableException("An event that was a duplicate has reached the end of its retention meanwhile.");
                 return new Enqueued(first.Id, first.Deliveries, Duplicate: first.Id != e.Id);
             });

@@ -20,8 +20,8 @@ public sealed class PlanTests : IAsyncLifetime
     public static TheoryData<string, string, string> Statements() => new()
     {
         { "enqueue", WriteGroup.EnqueueSql,
-            "bigint[],uuid[],int[],text[],text[],text[],text[],smallint[],bytea[],int[],int[],boolean[],bytea[],bigint[],bigint[],int[],bigint[],int[]" },
-        { "find keys", WriteGroup.FindKeysSql, "uuid[]" },
+            "bigint[],bytea[],int[],text[],text[],text[],text[],smallint[],bytea[],int[],int[],boolean[],bytea[],bigint[],bigint[],int[],bigint[],int[]" },
+        { "find keys", WriteGroup.FindKeysSql, "bytea[]" },
         { "end", WriteGroup.EndSql, Settlements },
         { "retry", WriteGroup.RetrySql, "bigint[],int[],int[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]" },
         { "save state", WriteGroup.SaveStateSql,
@@ -66,8 +66,8 @@ public sealed class PlanTests : IAsyncLifetime
         {
             await ExecuteAsync($"""
                 CREATE TEMP TABLE filled AS SELECT {day.FirstId} + i * 4096::bigint AS id, i FROM generate_series(1, 30000) i;
-                INSERT INTO event SELECT id, md5(id::text)::uuid, 1, 0, 2, 0, false, 'ns', '/s', id::text, 'type', NULL, 'body' FROM filled;
-                INSERT INTO event_key SELECT md5(id::text)::uuid, id, 1 FROM filled;
+                INSERT INTO event SELECT id, convert_to(id::text, 'UTF8'), 1, 0, 2, 0, false, 'ns', '/s', id::text, 'type', NULL, 'body' FROM filled;
+                INSERT INTO event_key SELECT convert_to(id::text, 'UTF8'), id, 1 FROM filled;
                 INSERT INTO pending SELECT id + 1024, id, 0, i, 1 + i % 2000, 1, 0, 0, 4, NULL, 0 FROM filled WHERE i % 10 = 0;
                 INSERT INTO delivery SELECT id + 1024, id, 0, i, 1, 1, 1 + i % 2000, 1, 1, 1, 4, 1 + (i % 30 = 1)::int, 200, 0, NULL, NULL FROM filled WHERE i % 10 <> 0;
                 INSERT INTO attempt SELECT id + 1024, 0, 1, 1, 500, 1, 'no', NULL FROM filled WHERE i % 20 = 0;

@@ -2,12 +2,12 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace WebhookOperator.Engine.Store.Sqlite;
+namespace WebhookOperator.Engine.Store;
 
 /// <summary>
 /// What tells one event from all others, in few bytes: of (namespace, source) a hash, and of the id itself as much as
 /// is short. Producers mostly count, or take ULIDs or UUIDs of version 7, whose ids grow; so the index grows at one
-/// end for each producer, where a hash over everything would write another page for every event.
+/// end for each producer, where a hash over everything would write another page for every event. Stored, so it never changes.
 /// </summary>
 internal static class DedupeKey
 {

@@ -1,6 +1,6 @@
-using WebhookOperator.Engine.Store.Sqlite;
+using WebhookOperator.Engine.Store;
 
-namespace WebhookOperator.Tests.Engine.Store.Sqlite;
+namespace WebhookOperator.Tests.Engine.Store;
 
 public sealed class DedupeKeyTests
 {
