@@ -17,14 +17,14 @@ internal static class StoreReader
           SELECT p.*, sum(p.size) OVER (ORDER BY p.due, p.id) AS bytes, row_number() OVER (ORDER BY p.due, p.id) AS place, count(*) OVER () AS found
           FROM (
             SELECT id, event, due, attempts, step, started, version, size FROM pending
-            WHERE subscription = {Key} AND due >= $6 AND due <= $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE
+            WHERE subscription = {Key} AND subscription > 0 AND due >= $6 AND due <= $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE
             ORDER BY due, id LIMIT $4 + 1) p) q
           JOIN event e ON e.id BETWEEN q.event AND q.event
         WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5) ORDER BY q.due, q.id
         """;
 
     public const string NextDueSql = $"""
-        SELECT due FROM pending WHERE subscription = {Key} AND due > $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE ORDER BY due, id LIMIT 1
+        SELECT due FROM pending WHERE subscription = {Key} AND subscription > 0 AND due > $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE ORDER BY due, id LIMIT 1
         """;
 
     /// <summary>
@@ -32,7 +32,7 @@ internal static class StoreReader
     /// primary key until it comes to one of this subscription.
     /// </summary>
     public const string OldestPendingSql = $"""
-        SELECT event FROM pending WHERE id = (SELECT min(id + 0) FROM pending WHERE subscription = {Key})
+        SELECT event FROM pending WHERE id = (SELECT min(id + 0) FROM pending WHERE subscription = {Key} AND subscription > 0)
         """;
 
     public const string BacklogsSql = """
@@ -40,18 +40,18 @@ internal static class StoreReader
           s.failing_since, s.disabled_reason, s.disabled_message, s.disabled_generation, s.disabled_time,
           s.circuit_since, s.circuit_probe, s.circuit_failures, s.counted_since, s.delivered, s.failed_attempts, s.dead_lettered, s.held_until
         FROM subscription s, LATERAL (
-          SELECT count(*)::int AS pending, min(id) AS oldest, min(due) AS due FROM pending WHERE subscription = s.key) p
+          SELECT count(*)::int AS pending, min(id) AS oldest, min(due) AS due FROM pending WHERE subscription = s.key AND subscription > 0) p
         WHERE s.shard = ANY ($1) AND (p.pending > 0 OR s.failing_since IS NOT NULL OR s.disabled_reason IS NOT NULL
           OR s.circuit_since IS NOT NULL OR s.counted_since IS NOT NULL OR s.held_until IS NOT NULL)
         """;
 
     public const string FindDueSql = """
         SELECT s.uid, s.namespace, s.name FROM subscription s
-        WHERE s.shard = ANY ($1) AND (SELECT p.id FROM pending p WHERE p.subscription = s.key AND p.due <= $2 LIMIT 1) IS NOT NULL
+        WHERE s.shard = ANY ($1) AND (SELECT p.id FROM pending p WHERE p.subscription = s.key AND p.subscription > 0 AND p.due <= $2 LIMIT 1) IS NOT NULL
         """;
 
     public const string CountPendingSql = """
-        SELECT s.uid, (SELECT count(*) FROM (SELECT p.id FROM pending p WHERE p.subscription = s.key LIMIT $2 + 1) c)::int
+        SELECT s.uid, (SELECT count(*) FROM (SELECT p.id FROM pending p WHERE p.subscription = s.key AND p.subscription > 0 LIMIT $2 + 1) c)::int
         FROM subscription s WHERE s.uid = ANY ($1)
         """;
 

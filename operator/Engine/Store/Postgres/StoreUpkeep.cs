@@ -17,14 +17,14 @@ internal static class StoreUpkeep
         SELECT d.id, ($5::smallint[] = '{"{}"}' OR d.state = ANY ($5)) AND ($6::text[] = '{"{}"}' OR EXISTS (
           SELECT FROM event e, unnest($6) AS t (type) WHERE e.id = d.event
             AND CASE WHEN right(t.type, 1) = '*' THEN starts_with(e.type, left(t.type, -1)) ELSE e.type = t.type END))
-        FROM (SELECT id, event, state FROM delivery WHERE subscription = {Key} AND id > $2 AND id < $3 ORDER BY id LIMIT $4) d
+        FROM (SELECT id, event, state FROM delivery WHERE subscription = {Key} AND subscription > 0 AND id > $2 AND id < $3 ORDER BY id LIMIT $4) d
         """;
 
     public const string FindDeadSql = $"""
         SELECT d.id, ($6::text[] = '{"{}"}' OR EXISTS (
           SELECT FROM event e, unnest($6) AS t (type) WHERE e.id = d.event
             AND CASE WHEN right(t.type, 1) = '*' THEN starts_with(e.type, left(t.type, -1)) ELSE e.type = t.type END))
-        FROM (SELECT id, event FROM delivery WHERE subscription = {Key} AND id > $2 AND id < $3 AND state >= 2 AND state = ($5::smallint[])[1]
+        FROM (SELECT id, event FROM delivery WHERE subscription = {Key} AND subscription > 0 AND id > $2 AND id < $3 AND state >= 2 AND state = ($5::smallint[])[1]
           ORDER BY id LIMIT $4) d
         """;
 
@@ -54,7 +54,7 @@ internal static class StoreUpkeep
 
     /// <summary>A schedule never begins before its event was accepted, and the index knows when that was.</summary>
     public const string FindPendingSql = $"""
-        SELECT id FROM pending WHERE subscription = {Key} AND id < $2 AND started < $3 AND (id IN (SELECT unnest($4))) IS NOT TRUE LIMIT $5
+        SELECT id FROM pending WHERE subscription = {Key} AND subscription > 0 AND id < $2 AND started < $3 AND (id IN (SELECT unnest($4))) IS NOT TRUE LIMIT $5
         """;
 
     public const string EndPendingSql = """

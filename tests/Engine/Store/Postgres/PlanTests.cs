@@ -14,6 +14,13 @@ public sealed class PlanTests : IAsyncLifetime
     private const string SeenEmpty =
         $"UPDATE pg_class SET reltuples = 0, relpages = 100 WHERE relnamespace = '{Schema.Name}'::regnamespace AND relkind IN ('r', 'i')";
 
+    /// <summary>Of what an index is called, with the names that PostgreSQL gives those of partitions.</summary>
+    private static readonly (string Index, string Column)[] FirstColumns =
+    [
+        ("pending_due", "subscription"), ("subscription_shard", "shard"), ("subscription_uid", "uid"), ("subscription_pkey", "key"),
+        ("_subscription_", "subscription"), ("event_key", "dedupe"), ("attempt", "delivery"), ("pkey", "id"),
+    ];
+
     private readonly PostgresHost _host = new();
     private NpgsqlConnection _connection = null!;
 
@@ -100,12 +107,20 @@ public sealed class PlanTests : IAsyncLifetime
         Assert.Empty(bad);
     }
 
-    /// <summary>But for members, who are a handful, and for subscriptions, where those are looked for that have nothing, once an hour.</summary>
-    private static bool ReadsAll(string name, string line, string next) =>
-        line.Contains("Seq Scan on", StringComparison.Ordinal)
-            ? !line.Contains("Seq Scan on member", StringComparison.Ordinal) && !(name == "find idle" && line.Contains("Seq Scan on subscription", StringComparison.Ordinal))
-            : (line.Contains("Index Scan", StringComparison.Ordinal) || line.Contains("Index Only Scan", StringComparison.Ordinal))
-                && !next.Contains("Index Cond:", StringComparison.Ordinal);
+    /// <summary>
+    /// Of an index, where nothing is said of its first column. But for members, who are a handful, and for subscriptions, where
+    /// those are looked for that have nothing, once an hour.
+    /// </summary>
+    private static bool ReadsAll(string name, string line, string next)
+    {
+        if (line.Contains("Seq Scan on", StringComparison.Ordinal))
+            return !line.Contains("Seq Scan on member", StringComparison.Ordinal) && !(name == "find idle" && line.Contains("Seq Scan on subscription", StringComparison.Ordinal));
+        if (!line.Contains("Index Scan", StringComparison.Ordinal) && !line.Contains("Index Only Scan", StringComparison.Ordinal))
+            return false;
+        var index = line.Split(" using ")[1].Split(' ')[0];
+        var first = FirstColumns.First(pair => index.Contains(pair.Index, StringComparison.Ordinal)).Column;
+        return !next.Contains("Index Cond:", StringComparison.Ordinal) || !next.Contains($"({first} ", StringComparison.Ordinal);
+    }
 
     private async Task<List<(string Name, List<string> Plan)>> ExplainAsync()
     {
