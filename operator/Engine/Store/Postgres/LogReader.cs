@@ -11,16 +11,14 @@ internal static class LogReader
     /// <summary>Log entries looked at for one page where no index leads to the state that is asked for.</summary>
     private const int PageVisits = 10_000;
 
-    private const string Key = "(SELECT s.key FROM subscription s WHERE s.uid = $1)";
-
     private const string Pending = $"""
         SELECT id, event, 0::smallint AS state, attempts, due, NULL::bigint AS ended, last_status, last_error FROM pending
-        WHERE subscription = {Key} AND subscription > 0 AND id < $2 AND id >= $3 ORDER BY id DESC LIMIT $4
+        WHERE {OfSubscription} AND id < $2 AND id >= $3 ORDER BY id DESC LIMIT $4
         """;
 
     private const string Ended = $"""
         SELECT id, event, state, attempts, NULL::bigint AS due, ended, last_status, last_error FROM delivery
-        WHERE subscription = {Key} AND subscription > 0 AND id < $2 AND id >= $3
+        WHERE {OfSubscription} AND id < $2 AND id >= $3
         """;
 
     private const string Summary = "d.id, d.event, e.type, e.source, e.ce_id, d.state, d.attempts, d.due, d.ended, d.last_status, d.last_error";

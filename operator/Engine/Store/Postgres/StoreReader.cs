@@ -7,7 +7,8 @@ namespace WebhookOperator.Engine.Store.Postgres;
 /// <summary>What the dispatcher asks.</summary>
 internal static class StoreReader
 {
-    private const string Key = "(SELECT s.key FROM subscription s WHERE s.uid = $1)";
+    /// <summary>Of the subscription with the uid $1. The indexes by subscription serve only who says that it is above 0, as it always is.</summary>
+    public const string OfSubscription = "subscription = (SELECT s.key FROM subscription s WHERE s.uid = $1) AND subscription > 0";
 
     /// <summary>One more than is wanted tells whether there are more; bodies are only read of what is returned.</summary>
     public const string DueSql = $"""
@@ -17,14 +18,14 @@ internal static class StoreReader
           SELECT p.*, sum(p.size) OVER (ORDER BY p.due, p.id) AS bytes, row_number() OVER (ORDER BY p.due, p.id) AS place, count(*) OVER () AS found
           FROM (
             SELECT id, event, due, attempts, step, started, version, size FROM pending
-            WHERE subscription = {Key} AND subscription > 0 AND due >= $6 AND due <= $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE
+            WHERE {OfSubscription} AND due >= $6 AND due <= $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE
             ORDER BY due, id LIMIT $4 + 1) p) q
           JOIN event e ON e.id BETWEEN q.event AND q.event
         WHERE q.place = 1 OR (q.place <= $4 AND q.bytes <= $5) ORDER BY q.due, q.id
         """;
 
     public const string NextDueSql = $"""
-        SELECT due FROM pending WHERE subscription = {Key} AND subscription > 0 AND due > $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE ORDER BY due, id LIMIT 1
+        SELECT due FROM pending WHERE {OfSubscription} AND due > $2 AND (id IN (SELECT unnest($3))) IS NOT TRUE ORDER BY due, id LIMIT 1
         """;
 
     /// <summary>
@@ -32,7 +33,7 @@ internal static class StoreReader
     /// primary key until it comes to one of this subscription.
     /// </summary>
     public const string OldestPendingSql = $"""
-        SELECT event FROM pending WHERE id = (SELECT min(id + 0) FROM pending WHERE subscription = {Key} AND subscription > 0)
+        SELECT event FROM pending WHERE id = (SELECT min(id + 0) FROM pending WHERE {OfSubscription})
         """;
 
     public const string BacklogsSql = """

@@ -8,23 +8,23 @@ namespace WebhookOperator.Engine.Store.Postgres;
 internal static class StoreUpkeep
 {
     private const int Visits = 10_000;
+
     /// <summary>Changed at once.</summary>
     public const int MaxRows = 1000;
-    private const string Key = "(SELECT s.key FROM subscription s WHERE s.uid = $1)";
 
     /// <summary>For a replay: what was looked at, and whether it is wanted.</summary>
     public const string FindFinishedSql = $"""
         SELECT d.id, ($5::smallint[] = '{"{}"}' OR d.state = ANY ($5)) AND ($6::text[] = '{"{}"}' OR EXISTS (
           SELECT FROM event e, unnest($6) AS t (type) WHERE e.id = d.event
             AND CASE WHEN right(t.type, 1) = '*' THEN starts_with(e.type, left(t.type, -1)) ELSE e.type = t.type END))
-        FROM (SELECT id, event, state FROM delivery WHERE subscription = {Key} AND subscription > 0 AND id > $2 AND id < $3 ORDER BY id LIMIT $4) d
+        FROM (SELECT id, event, state FROM delivery WHERE {OfSubscription} AND id > $2 AND id < $3 ORDER BY id LIMIT $4) d
         """;
 
     public const string FindDeadSql = $"""
         SELECT d.id, ($6::text[] = '{"{}"}' OR EXISTS (
           SELECT FROM event e, unnest($6) AS t (type) WHERE e.id = d.event
             AND CASE WHEN right(t.type, 1) = '*' THEN starts_with(e.type, left(t.type, -1)) ELSE e.type = t.type END))
-        FROM (SELECT id, event FROM delivery WHERE subscription = {Key} AND subscription > 0 AND id > $2 AND id < $3 AND state >= 2 AND state = ($5::smallint[])[1]
+        FROM (SELECT id, event FROM delivery WHERE {OfSubscription} AND id > $2 AND id < $3 AND state >= 2 AND state = ($5::smallint[])[1]
           ORDER BY id LIMIT $4) d
         """;
 
@@ -54,7 +54,7 @@ internal static class StoreUpkeep
 
     /// <summary>A schedule never begins before its event was accepted, and the index knows when that was.</summary>
     public const string FindPendingSql = $"""
-        SELECT id FROM pending WHERE subscription = {Key} AND subscription > 0 AND id < $2 AND started < $3 AND (id IN (SELECT unnest($4))) IS NOT TRUE LIMIT $5
+        SELECT id FROM pending WHERE {OfSubscription} AND id < $2 AND started < $3 AND (id IN (SELECT unnest($4))) IS NOT TRUE LIMIT $5
         """;
 
     public const string EndPendingSql = """

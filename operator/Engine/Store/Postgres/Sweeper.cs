@@ -25,8 +25,8 @@ internal sealed class Sweeper(Partitions partitions, TimeProvider time, ILogger 
         WITH gone AS (
           DELETE FROM delivery d USING (
             SELECT o.id FROM unnest($1, $2) AS e (id, last), LATERAL (
-              SELECT o.id FROM delivery o WHERE o.id > e.id AND o.id <= e.last AND o.event = e.id ORDER BY o.id LIMIT $3) o LIMIT $3) o
-          WHERE d.id BETWEEN o.id AND o.id
+              SELECT o.id FROM delivery o WHERE o.id > e.id AND o.id <= e.last AND o.event = e.id ORDER BY o.id LIMIT $3) o LIMIT $3) AS old
+          WHERE d.id BETWEEN old.id AND old.id
           RETURNING d.id, d.time
         ), told AS (
           DELETE FROM attempt a USING gone WHERE a.delivery BETWEEN gone.id AND gone.id RETURNING 1

@@ -127,10 +127,10 @@ public sealed class PlanTests : IAsyncLifetime
         var plans = new List<(string, List<string>)>();
         foreach (var (name, sql, types) in Statements().Select(row => row.Data))
         {
-            await ExecuteAsync($"PREPARE planned {(types.Length == 0 ? "" : $"({types})")} AS {sql}");
+            await ExecuteAsync($"PREPARE planned{InParentheses(types)} AS {sql}");
             var arguments = string.Join(", ", types.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(t => t.EndsWith("[]", StringComparison.Ordinal) ? $"'{"{}"}'::{t}" : $"'1'::{t}"));
             var plan = new List<string>();
-            await using (var command = new NpgsqlCommand($"EXPLAIN (COSTS off) EXECUTE planned {(arguments.Length == 0 ? "" : $"({arguments})")}", _connection))
+            await using (var command = new NpgsqlCommand($"EXPLAIN (COSTS off) EXECUTE planned{InParentheses(arguments)}", _connection))
             {
                 await using var rows = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
                 while (await rows.ReadAsync(TestContext.Current.CancellationToken))
@@ -140,6 +140,8 @@ public sealed class PlanTests : IAsyncLifetime
             plans.Add((name, plan));
         }
         return plans;
+
+        static string InParentheses(string list) => list.Length == 0 ? "" : $" ({list})";
     }
 
     private async Task ExecuteAsync(string sql)
