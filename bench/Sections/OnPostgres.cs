@@ -47,7 +47,7 @@ internal static class OnPostgres
             var ratios = new List<double>();
             var statements = new List<double>();
             limits.Add(await BareAsync());
-            for (var i = 0; i < (bench.Quick ? 1 : 5); i++)
+            for (var i = 0; i < (bench.Quick ? 1 : 9); i++)
             {
                 var events = (long)(estimate * (bench.Quick ? 1 : 2.5));
                 var before = await StatementsAsync();
