@@ -278,8 +278,9 @@ internal sealed class Lane : IDisposable
         }
     }
 
+    /// <summary>What ends without ever having been counted, since a hint was lost, leaves the count too low until the store's own is taken over.</summary>
     private DeliverySnapshot TakeSnapshot(DateTimeOffset now) =>
-        DeliverySnapshot.Of(_health, _circuit.Snapshot, _pending, _pending > 0 ? _oldestPending : null, now);
+        DeliverySnapshot.Of(_health, _circuit.Snapshot, Math.Max(0, _pending), _pending > 0 ? _oldestPending : null, now);
 
     /// <summary>Writes what the snapshot shows to the subscription's gauges.</summary>
     public async Task ObserveAsync(CancellationToken cancellation)

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
@@ -82,6 +83,14 @@ internal sealed class DispatcherFixture : IAsyncDisposable
     /// <summary>Stores so many events and hands them over, as ingest does.</summary>
     public async Task<IReadOnlyList<EnqueueResult>> PublishAsync(int count, params Subscription[] matches)
     {
+        var stored = await StoreAsync(count, matches);
+        Dispatcher.Offer(stored);
+        return stored;
+    }
+
+    /// <summary>As another process does.</summary>
+    public async Task<ImmutableArray<EnqueueResult>> StoreAsync(int count, params Subscription[] matches)
+    {
         var events = new NewEvent[count];
         for (var i = 0; i < count; i++)
             events[i] = new NewEvent(
@@ -96,9 +105,7 @@ internal sealed class DispatcherFixture : IAsyncDisposable
                     DataRange = ..,
                 },
                 matches, Time.GetUtcNow());
-        var stored = await Store.EnqueueAsync(events, CancellationToken.None);
-        Dispatcher.Offer(stored);
-        return stored;
+        return await Store.EnqueueAsync(events, CancellationToken.None);
     }
 
     /// <summary>Waits for the state of the world, moving the clock meanwhile if asked to.</summary>

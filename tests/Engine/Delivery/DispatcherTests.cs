@@ -72,6 +72,20 @@ public sealed class DispatcherTests
         }
     }
 
+    [Fact]
+    public async Task What_was_stored_by_another_process_without_a_word_is_delivered_and_leaves_nothing_pending()
+    {
+        await using var fixture = await StartAsync();
+        var orders = Subscription();
+        fixture.Dispatcher.Upsert(orders);
+
+        await fixture.StoreAsync(2, orders);
+        fixture.Dispatcher.Polled([new DueSubscription(orders.Uid, orders.Name)], _ => true);
+        await fixture.UntilSettledAsync(2);
+
+        Assert.Equal(0, (await fixture.SnapshotAsync(orders))!.Pending);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
