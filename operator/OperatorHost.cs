@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Net;
 using k8s;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -128,9 +129,22 @@ internal sealed partial class OperatorHost
         var api = await ServeAsync(_settings.Listen, app => Engine.Ingest.Api.Map(app, context));
         // Reading thousands of manifests leaves much behind that an idle process would keep for hours.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        CalmSockets();
         _notReady = () => null;
         Started(api, metrics);
         return (api, metrics);
+    }
+
+    private void CalmSockets()
+    {
+        try
+        {
+            SocketThreads.TakeTurns();
+        }
+        catch (Win32Exception e)
+        {
+            SocketThreadsRefused(e.Message);
+        }
     }
 
     private async Task<IDeliveryStore> OpenStoreAsync(Instruments instruments, CancellationToken cancellation) => _settings.Postgres is { } text
@@ -241,6 +255,9 @@ internal sealed partial class OperatorHost
 
     [LoggerMessage(LogLevel.Information, "The API listens on {Api}, metrics and probes on {Metrics}")]
     private partial void Started(Uri api, Uri metrics);
+
+    [LoggerMessage(LogLevel.Debug, "The scheduling of socket threads can't be changed, so under load the operator takes a little more processor time: {Reason}")]
+    private partial void SocketThreadsRefused(string reason);
 
     [LoggerMessage(LogLevel.Error, "A part could not be stopped in order")]
     private partial void StopFailed(Exception exception);

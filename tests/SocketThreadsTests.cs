@@ -1,0 +1,22 @@
+using WebhookOperator.Tests.Testing;
+
+namespace WebhookOperator.Tests;
+
+public sealed class SocketThreadsTests
+{
+    private const string Batch = "3";
+
+    /// <summary>In a running operator, by the kernel's own word: the 41st field of proc(5)'s stat is the policy.</summary>
+    [Fact]
+    public async Task The_threads_that_wait_for_sockets_take_their_turns()
+    {
+        await using var running = await LocalOperator.StartAsync("");
+
+        var policies = Directory.GetDirectories("/proc/self/task")
+            .Where(task => File.ReadAllText(Path.Combine(task, "comm")).TrimEnd() == ".NET Sockets")
+            .Select(task => File.ReadAllText(Path.Combine(task, "stat")).Split(") ")[^1].Split(' ')[41 - 3]).ToList();
+
+        Assert.NotEmpty(policies);
+        Assert.All(policies, policy => Assert.Equal(Batch, policy));
+    }
+}
