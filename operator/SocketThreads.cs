@@ -18,20 +18,17 @@ internal static class SocketThreads
     /// thread that works, for every single socket that has something; so they find many at once. Where a processor is free they run
     /// at once, as before. To be called once there are sockets; takes no privilege.
     /// </summary>
-    /// <returns>How many there are; 0 where this is not Linux.</returns>
     /// <exception cref="Win32Exception">The kernel, or what confines the process, refuses it; then they are as they were.</exception>
-    public static int TakeTurns()
+    public static void TakeTurns()
     {
         if (!OperatingSystem.IsLinux())
-            return 0;
-        var ids = Ids();
-        foreach (var id in ids)
+            return;
+        foreach (var id in Ids())
         {
             var priority = 0;
             if (SetScheduler(id, Batch, in priority) != 0)
                 throw new Win32Exception(Marshal.GetLastPInvokeError());
         }
-        return ids.Count;
     }
 
     private static List<int> Ids()
