@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.Net;
 using k8s;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -129,22 +128,11 @@ internal sealed partial class OperatorHost
         var api = await ServeAsync(_settings.Listen, app => Engine.Ingest.Api.Map(app, context));
         // Reading thousands of manifests leaves much behind that an idle process would keep for hours.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
-        CalmSockets();
+        if (SocketThreads.TakeTurns() is { } refusal)
+            SocketThreadsRefused(refusal);
         _notReady = () => null;
         Started(api, metrics);
         return (api, metrics);
-    }
-
-    private void CalmSockets()
-    {
-        try
-        {
-            SocketThreads.TakeTurns();
-        }
-        catch (Win32Exception e)
-        {
-            SocketThreadsRefused(e.Message);
-        }
     }
 
     private async Task<IDeliveryStore> OpenStoreAsync(Instruments instruments, CancellationToken cancellation) => _settings.Postgres is { } text

@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.Globalization;
 using System.Runtime.InteropServices;
 
@@ -18,20 +17,22 @@ internal static class SocketThreads
     /// thread that works, for every single socket that has something; so they find many at once. Where a processor is free they run
     /// at once, as before. To be called once there are sockets; takes no privilege.
     /// </summary>
-    /// <exception cref="Win32Exception">The kernel, or what confines the process, refuses it; then they are as they were.</exception>
-    public static void TakeTurns()
+    /// <returns>Why the kernel, or what confines the process, refuses it; null if it does not, or if this is not Linux.</returns>
+    public static string? TakeTurns()
     {
         if (!OperatingSystem.IsLinux())
-            return;
+            return null;
         foreach (var id in Ids())
         {
             var priority = 0;
             if (SetScheduler(id, Batch, in priority) != 0)
-                throw new Win32Exception(Marshal.GetLastPInvokeError());
+                return Marshal.GetLastPInvokeErrorMessage();
         }
+        return null;
     }
 
-    private static List<int> Ids()
+    /// <summary>As the kernel numbers them.</summary>
+    public static List<int> Ids()
     {
         var ids = new List<int>();
         foreach (var folder in Directory.EnumerateDirectories("/proc/self/task"))
