@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
@@ -19,6 +18,8 @@ namespace WebhookOperator.Engine.Http;
 internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? ContentType, IReadOnlyList<KeyValuePair<string, string>> Headers)
 {
     private const string Json = "application/json";
+
+    private static readonly JsonBytes Writer = new(default);
 
     /// <summary>False where the event's data can't be read: a JSON string that stands for no text, or for no base64.</summary>
     /// <param name="stored">The event.</param>
@@ -52,7 +53,7 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
     };
 
     private static Payload Structured(Event e) => new(
-        e.Encoding == EventEncoding.Structured ? e.Body : Write(writer => WriteEnvelope(writer, e)), MediaType.CloudEvent, []);
+        e.Encoding == EventEncoding.Structured ? e.Body : Writer.Write(e, WriteEnvelope), MediaType.CloudEvent, []);
 
     private static Payload DataAlone(Event e)
     {
@@ -86,33 +87,30 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
         return new Payload(data, DataContentType(e, data), headers);
     }
 
+    private static Payload StandardWebhooks(StoredEvent stored) => new(Writer.Write(stored, WriteStandardWebhooks), Json, []);
+
     /// <summary>The recommended payload structure of Standard Webhooks 1.0.0.</summary>
-    private static Payload StandardWebhooks(StoredEvent stored)
+    private static void WriteStandardWebhooks(Utf8JsonWriter writer, StoredEvent stored)
     {
         var e = stored.Event;
-        return new Payload(
-            Write(writer =>
-            {
-                writer.WriteStartObject();
-                writer.WriteString("type", e.Type);
-                writer.WriteString("timestamp", e.Time ?? stored.AcceptedTime.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture));
-                var data = e.Body[e.DataRange];
-                if (data.IsEmpty)
-                {
-                    writer.WriteNull("data");
-                }
-                else if (e.Encoding == EventEncoding.Structured && !e.DataIsBase64)
-                {
-                    writer.WritePropertyName("data");
-                    writer.WriteRawValue(data.Span, skipInputValidation: true);
-                }
-                else
-                {
-                    WriteData(writer, e.DataContentType, DataBytes(e).Span, "data");
-                }
-                writer.WriteEndObject();
-            }),
-            Json, []);
+        writer.WriteStartObject();
+        writer.WriteString("type", e.Type);
+        writer.WriteString("timestamp", e.Time ?? stored.AcceptedTime.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture));
+        var data = e.Body[e.DataRange];
+        if (data.IsEmpty)
+        {
+            writer.WriteNull("data");
+        }
+        else if (e.Encoding == EventEncoding.Structured && !e.DataIsBase64)
+        {
+            writer.WritePropertyName("data");
+            writer.WriteRawValue(data.Span, skipInputValidation: true);
+        }
+        else
+        {
+            WriteData(writer, e.DataContentType, DataBytes(e).Span, "data");
+        }
+        writer.WriteEndObject();
     }
 
     /// <summary>CloudEvents JSON format 1.0.2, sections 2 and 3.1, around data that came in binary mode.</summary>
@@ -218,14 +216,5 @@ internal readonly record struct Payload(ReadOnlyMemory<byte> Body, string? Conte
                 encoded.Append('%').Append(b.ToString("X2", CultureInfo.InvariantCulture));
         }
         return encoded.ToString();
-    }
-
-    private static ReadOnlyMemory<byte> Write(Action<Utf8JsonWriter> write)
-    {
-        var buffer = new ArrayBufferWriter<byte>(2048);
-        using var writer = new Utf8JsonWriter(buffer);
-        write(writer);
-        writer.Flush();
-        return buffer.WrittenMemory;
     }
 }

@@ -19,6 +19,8 @@ internal sealed class IngestEndpoint(ApiContext api)
         $"Send a CloudEvent 1.0: as {MediaType.CloudEvent}, as a batch in {MediaType.CloudEventBatch}, or in binary mode with the attributes as headers "
         + "(ce-specversion, ce-id, ce-source, ce-type) and any Content-Type.");
 
+    private static readonly JsonBytes Json = new(default);
+
     private readonly IngestResults _results = new(api.Instruments, api.Routes);
 
     private enum Mode { Binary, Structured, Batch }
@@ -160,25 +162,26 @@ internal sealed class IngestEndpoint(ApiContext api)
     /// <summary>The server sends it once the request has been handled.</summary>
     private static void Answer(HttpResponse response, ImmutableArray<EnqueueResult> stored, bool asArray)
     {
-        var json = new ArrayBufferWriter<byte>(96 * Math.Max(1, stored.Length));
-        using (var writer = new Utf8JsonWriter(json))
-        {
-            if (asArray)
-                writer.WriteStartArray();
-            foreach (var result in stored)
-            {
-                writer.WriteStartObject();
-                writer.WriteString("id"u8, result.Id.ToString());
-                writer.WriteNumber("deliveries"u8, result.Deliveries);
-                writer.WriteBoolean("duplicate"u8, result.Duplicate);
-                writer.WriteEndObject();
-            }
-            if (asArray)
-                writer.WriteEndArray();
-        }
+        var json = Json.Write((stored, asArray), static (writer, answer) => WriteAnswer(writer, answer.stored, answer.asArray));
         response.StatusCode = StatusCodes.Status202Accepted;
         response.ContentType = "application/json";
-        response.ContentLength = json.WrittenCount;
-        response.BodyWriter.Write(json.WrittenSpan);
+        response.ContentLength = json.Length;
+        response.BodyWriter.Write(json);
+    }
+
+    private static void WriteAnswer(Utf8JsonWriter writer, ImmutableArray<EnqueueResult> stored, bool asArray)
+    {
+        if (asArray)
+            writer.WriteStartArray();
+        foreach (var result in stored)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("id"u8, result.Id.ToString());
+            writer.WriteNumber("deliveries"u8, result.Deliveries);
+            writer.WriteBoolean("duplicate"u8, result.Duplicate);
+            writer.WriteEndObject();
+        }
+        if (asArray)
+            writer.WriteEndArray();
     }
 }

@@ -13,7 +13,7 @@ internal static class EventColumns
     private const string DataContentType = "datacontenttype";
     private const string DataSchema = "dataschema";
 
-    private static readonly JsonWriterOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonBytes Compact = new(new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
     /// <summary>A JSON object, in UTF-8, of the attributes without a column of their own; null if there are none.</summary>
     public static byte[]? FormatAttributes(Event @event)
@@ -23,8 +23,11 @@ internal static class EventColumns
         {
             return null;
         }
-        using var stream = new MemoryStream();
-        using var json = new Utf8JsonWriter(stream, Compact);
+        return Compact.Write(@event, WriteAttributes);
+    }
+
+    private static void WriteAttributes(Utf8JsonWriter json, Event @event)
+    {
         json.WriteStartObject();
         Write(Subject, @event.Subject);
         Write(Time, @event.Time);
@@ -36,8 +39,6 @@ internal static class EventColumns
                 Write(extension.Name, extension.Value);
         }
         json.WriteEndObject();
-        json.Flush();
-        return stream.ToArray();
 
         void Write(string name, string? value)
         {
