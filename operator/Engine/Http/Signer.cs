@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Buffers.Text;
 using System.Collections.Immutable;
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using NSec.Cryptography;
 using WebhookOperator.Engine.Routing;
@@ -58,7 +57,7 @@ internal static class Signer
         if (key.Algorithm == SigningAlgorithm.HmacSha256)
         {
             version = "v1";
-            signature = signature[..HMACSHA256.HashData(key.Material.Span, content, signature)];
+            signature = signature[..key.Mac(content, signature)];
         }
         else
         {
