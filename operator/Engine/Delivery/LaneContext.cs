@@ -39,13 +39,16 @@ internal sealed class LaneContext(
     public void AddPending(long change) => Interlocked.Add(ref _pending, change);
 
     /// <summary>Repeats what must become durable until the store takes it; gives up only when cancelled.</summary>
-    public async Task<T> PersistAsync<T>(Func<CancellationToken, Task<T>> write, CancellationToken cancellation)
+    /// <param name="state">For <paramref name="write"/>, which then need not capture anything.</param>
+    /// <param name="write">One try.</param>
+    /// <param name="cancellation">Ends it.</param>
+    public async Task<T> PersistAsync<TState, T>(TState state, Func<TState, CancellationToken, Task<T>> write, CancellationToken cancellation)
     {
         for (var wait = FirstStoreRetry; ; wait = wait * 2 < LongestStoreRetry ? wait * 2 : LongestStoreRetry)
         {
             try
             {
-                return await write(cancellation);
+                return await write(state, cancellation);
             }
             catch (StoreUnavailableException e)
             {
@@ -55,7 +58,11 @@ internal sealed class LaneContext(
         }
     }
 
-    /// <inheritdoc cref="PersistAsync{T}"/>
+    /// <inheritdoc cref="PersistAsync{TState, T}"/>
+    public Task<T> PersistAsync<T>(Func<CancellationToken, Task<T>> write, CancellationToken cancellation) =>
+        PersistAsync(write, static (write, token) => write(token), cancellation);
+
+    /// <inheritdoc cref="PersistAsync{TState, T}"/>
     public Task PersistAsync(Func<CancellationToken, Task> write, CancellationToken cancellation) =>
         PersistAsync(
             async token =>

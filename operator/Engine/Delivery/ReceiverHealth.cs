@@ -47,7 +47,7 @@ internal sealed class ReceiverHealth(SubscriptionState saved, DateTimeOffset sin
             Delivered++;
             LastSuccessTime = now;
             _hour.AddSuccess(now, now - delivery.Event.AcceptedTime);
-            return Change(State with { FailingSince = null });
+            return State.FailingSince is not null && Change(State with { FailingSince = null });
         }
         FailedAttempts++;
         LastFailure = (attempt, now);

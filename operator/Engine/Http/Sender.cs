@@ -187,9 +187,10 @@ internal sealed class Sender : IDisposable
     private static bool IsSendable(string value) => value.AsSpan().IndexOfAnyExcept(Sendable) < 0;
 
     /// <summary>What the receiver has to say, as far as it says so in time and briefly.</summary>
-    private static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpResponseMessage response, CancellationToken cancellation)
+    private static async ValueTask<ReadOnlyMemory<byte>> ReadBodyAsync(HttpResponseMessage response, CancellationToken cancellation)
     {
-        if (response.Content.Headers.ContentLength == 0)
+        // The first has none, and asking for its length costs more than it would seem.
+        if (response.StatusCode == HttpStatusCode.NoContent || response.Content.Headers.ContentLength == 0)
             return default;
         var buffer = ArrayPool<byte>.Shared.Rent(ReadBytes);
         var length = 0;

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Collections.Frozen;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -15,6 +16,12 @@ internal static class CloudEventParser
 {
     private const int DeepestJson = 64;
     private static readonly EventFault NotUtf8 = new(null, "The body is not valid UTF-8.");
+
+    /// <summary>Of attributes that most events have, so that no name has to be made from a header's.</summary>
+    private static readonly FrozenDictionary<string, string>.AlternateLookup<ReadOnlySpan<char>> AttributeNames =
+        new[] { "specversion", "id", "source", "type", "subject", "time", "dataschema" }
+            .ToFrozenDictionary(name => name, StringComparer.OrdinalIgnoreCase).GetAlternateLookup<ReadOnlySpan<char>>();
+
     private static readonly JsonReaderOptions ReaderOptions = new() { MaxDepth = DeepestJson };
 
     /// <summary>CloudEvents JSON format 1.0.2, section 3: one event as an object.</summary>
@@ -69,7 +76,7 @@ internal static class CloudEventParser
         {
             if (!header.StartsWith("ce-", StringComparison.OrdinalIgnoreCase))
                 continue;
-            var name = header[3..].ToLowerInvariant();
+            var name = AttributeNames.TryGetValue(header.AsSpan(3), out var known) ? known : header[3..].ToLowerInvariant();
             ok = values.Count != 1
                 ? builder.Fail(name, $"The header {header} is there {values.Count} times; it must be there once.")
                 : name == "datacontenttype"
