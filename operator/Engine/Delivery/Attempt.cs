@@ -16,10 +16,11 @@ internal static class Attempt
     /// <param name="subscription">To whom.</param>
     /// <param name="delivery">What.</param>
     /// <param name="heldUntil">It ages only from then on; null where it was not held.</param>
+    /// <param name="claim">As in <see cref="Settlement.Claim"/>.</param>
     /// <param name="breaker">May refuse it.</param>
     /// <param name="cancellation">Breaks it off.</param>
     public static async Task<AttemptOutcome> RunAsync(
-        LaneContext context, Subscription subscription, PendingDelivery delivery, DateTimeOffset? heldUntil, CircuitBreaker breaker,
+        LaneContext context, Subscription subscription, PendingDelivery delivery, DateTimeOffset? heldUntil, long claim, CircuitBreaker breaker,
         CancellationToken cancellation)
     {
         // 1. A delivery that has grown too old while it waited is not sent.
@@ -27,7 +28,7 @@ internal static class Attempt
         var start = context.Time.GetUtcNow();
         var agesFrom = heldUntil > delivery.StartedTime ? heldUntil.Value : delivery.StartedTime;
         if (start > agesFrom + policy.MaxAge)
-            return Expired(delivery, start);
+            return Expired(delivery, claim, start);
 
         // 2. Send, unless the circuit has opened meanwhile.
         var stamp = context.Time.GetTimestamp();
@@ -44,8 +45,8 @@ internal static class Attempt
         // 4. Say what to record.
         return new AttemptOutcome(verdict, new Settlement
         {
-            Id = delivery.Id,
-            Version = delivery.Version,
+            Delivery = delivery,
+            Claim = claim,
             State = verdict.Kind switch
             {
                 VerdictKind.Delivered => DeliveryState.Delivered,
@@ -68,11 +69,11 @@ internal static class Attempt
         });
     }
 
-    private static AttemptOutcome Expired(PendingDelivery delivery, DateTimeOffset now) =>
+    private static AttemptOutcome Expired(PendingDelivery delivery, long claim, DateTimeOffset now) =>
         new(new Verdict(VerdictKind.Dead), new Settlement
         {
-            Id = delivery.Id,
-            Version = delivery.Version,
+            Delivery = delivery,
+            Claim = claim,
             State = DeliveryState.Dead,
             Step = delivery.Step,
             Time = now,

@@ -80,7 +80,9 @@ internal sealed class Dispatcher(LaneContext context, ISharedStore? shared = nul
     /// <summary>Reads what earlier processes left, unless shards are still to be taken.</summary>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        if (shared is null)
+        if (shared is not null)
+            shared.ClaimOf = uid => _lanes.TryGetValue(uid, out var lane) ? lane.ClaimOfNext : 0;
+        else
             Gain([.. Enumerable.Range(0, Shard.Count)], await context.Store.ReadBacklogsAsync(cancellation), claim: 0);
         context.Instruments.Registry.AddBeforeCollectCallback(ObserveAsync);
     }
@@ -140,13 +142,17 @@ internal sealed class Dispatcher(LaneContext context, ISharedStore? shared = nul
     /// <summary>Hands over what was just stored.</summary>
     public void Offer(ImmutableArray<EnqueueResult> stored)
     {
-        var lanes = new HashSet<Lane>();
+        // Mostly all of them go to one.
+        Lane? first = null;
+        HashSet<Lane>? others = null;
         foreach (var result in stored)
             foreach (var delivery in result.Pending)
                 if (_lanes.TryGetValue(delivery.SubscriptionUid, out var lane))
                 {
                     lane.Offer(delivery);
-                    lanes.Add(lane);
+                    first ??= lane;
+                    if (lane != first)
+                        (others ??= []).Add(lane);
                 }
                 else if (shared is not null && _known.ContainsKey(delivery.SubscriptionUid))
                     shared.Tell(new Hint(delivery.SubscriptionUid, 1));
@@ -154,7 +160,10 @@ internal sealed class Dispatcher(LaneContext context, ISharedStore? shared = nul
                     InBackground(
                         Lane.CancelPendingAsync(context, delivery.SubscriptionUid, new NamespacedName(delivery.Event.Namespace, "?"), _stop.Token),
                         "Cancelling a delivery of a deleted subscription");
-        foreach (var lane in lanes)
+        first?.Pump();
+        if (others is null)
+            return;
+        foreach (var lane in others)
             lane.Pump();
     }
 

@@ -62,6 +62,9 @@ internal sealed class Lane : IDisposable
     private DateTimeOffset _wakeAt = DateTimeOffset.MaxValue;
     private bool _stopping;
 
+    /// <summary>What is offered is sent as soon as its turn comes.</summary>
+    private volatile bool _flows;
+
     /// <summary>Under which what this lane sends is settled; 0 where no other process has the store too.</summary>
     private readonly long _claim;
 
@@ -98,6 +101,9 @@ internal sealed class Lane : IDisposable
     public int Shard { get; }
 
     public Subscription Subscription => Volatile.Read(ref _subscription);
+
+    /// <summary>Under which what is offered will be sent as soon as its turn comes; 0 where something is in its way.</summary>
+    public long ClaimOfNext => _flows ? _claim : 0;
 
     /// <summary>Nothing is sent: suspended, disabled, or not resolvable.</summary>
     private bool Holds =>
@@ -302,6 +308,7 @@ internal sealed class Lane : IDisposable
         lock (_gate)
         {
             _stopping = true;
+            _flows = false;
             _window.Drop();
             if (_underWay + _settling == 0)
                 _idle.TrySetResult();
@@ -373,40 +380,48 @@ internal sealed class Lane : IDisposable
         lock (_gate)
         {
             _snapshot = null;
-            if (_stopping)
-                return;
-            var now = _context.Time.GetUtcNow();
-            var circuit = _circuit.Snapshot;
-            if (_health.Hold(Holds, now, _subscription.Delivery.Retry.MaxAge))
-                Save();
-            if (Holds)
-            {
-                _window.Drop();
-                return;
-            }
-            if (circuit.Position == CircuitPosition.Open && circuit.NextProbeTime is { } probe && now < probe)
-            {
-                _window.Drop();
-                WakeAt(probe);
-                return;
-            }
-            var probing = circuit.Position != CircuitPosition.Closed;
-            var slots = probing ? 1 : _subscription.Delivery.Concurrency;
-            while (_underWay < slots && _underWay + _settling < UnsettledPerSlot * slots && _window.Ready > 0)
-            {
-                if (_bucket is not null && !_bucket.TryTake(now, out var wait))
-                {
-                    WakeAt(now + wait);
-                    break;
-                }
-                _underWay++;
-                ThreadPool.UnsafeQueueUserWorkItem(
-                    static state => _ = state.lane.RunAsync(state.delivery, state.heldUntil, state.breaker),
-                    (lane: this, delivery: _window.Dequeue(), heldUntil: _health.State.HeldUntil, breaker: _circuit.BreakerFor(_subscription)),
-                    preferLocal: false);
-            }
-            ReadWhereUseful(now, slots, probing);
+            _flows = !_stopping && StartNext();
         }
+    }
+
+    /// <returns>Whether what is offered next will be sent without a wait for anything but those before it.</returns>
+    private bool StartNext()
+    {
+        var now = _context.Time.GetUtcNow();
+        var circuit = _circuit.Snapshot;
+        if (_health.Hold(Holds, now, _subscription.Delivery.Retry.MaxAge))
+            Save();
+        if (Holds)
+        {
+            _window.Drop();
+            return false;
+        }
+        if (circuit.Position == CircuitPosition.Open && circuit.NextProbeTime is { } probe && now < probe)
+        {
+            _window.Drop();
+            WakeAt(probe);
+            return false;
+        }
+        var probing = circuit.Position != CircuitPosition.Closed;
+        var slots = probing ? 1 : _subscription.Delivery.Concurrency;
+        var limited = false;
+        while (_underWay < slots && _underWay + _settling < UnsettledPerSlot * slots && _window.Ready > 0)
+        {
+            if (_bucket is not null && !_bucket.TryTake(now, out var wait))
+            {
+                WakeAt(now + wait);
+                limited = true;
+                break;
+            }
+            _underWay++;
+            ThreadPool.UnsafeQueueUserWorkItem(
+                static state => _ = state.lane.RunAsync(state.delivery, state.heldUntil, state.breaker),
+                (lane: this, delivery: _window.Dequeue(), heldUntil: _health.State.HeldUntil, breaker: _circuit.BreakerFor(_subscription)),
+                preferLocal: false);
+        }
+        ReadWhereUseful(now, slots, probing);
+        // Where a receiver fails, most is tried again, and so better stored for that from the beginning.
+        return !probing && !limited && _window.IsOpen && _health.State.FailingSince is null;
     }
 
     private void ReadWhereUseful(DateTimeOffset now, int slots, bool probing)
@@ -465,13 +480,13 @@ internal sealed class Lane : IDisposable
         var applied = false;
         try
         {
-            outcome = await Attempt.RunAsync(_context, subscription, delivery, heldUntil, breaker, _stop.Token);
+            outcome = await Attempt.RunAsync(_context, subscription, delivery, heldUntil, _claim, breaker, _stop.Token);
             if (outcome.Verdict.Kind == VerdictKind.Delivered)
                 FreeSlot();
             if (outcome.Settlement is { } settlement)
             {
-                settlement = settlement with { Claim = _claim };
-                applied = await _context.PersistAsync(token => _context.Store.SettleAsync(settlement, token), _stop.Token);
+                applied = await _context.PersistAsync(
+                    (_context.Store, settlement), static (what, token) => what.Store.SettleAsync(what.settlement, token), _stop.Token);
             }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)

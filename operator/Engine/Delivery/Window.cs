@@ -82,6 +82,9 @@ internal sealed class Window(WindowBudget budget)
 
     public bool Reading { get; private set; }
 
+    /// <summary>What is offered next will be started as soon as what waits has been.</summary>
+    public bool IsOpen => !_more && !_catchingUp;
+
     /// <summary>A copy, for a call to the store.</summary>
     public HashSet<DeliveryId> HeldIds => [.. _held];
 

@@ -9,6 +9,12 @@ namespace WebhookOperator.Engine.Store;
 /// </summary>
 internal interface ISharedStore : IDeliveryStore
 {
+    /// <summary>
+    /// Asked on storing a delivery for the subscription with this uid: the claim under which this process will send it as soon
+    /// as it is offered, or 0 where it may not. A hint, by which such a delivery costs less.
+    /// </summary>
+    Func<string, long> ClaimOf { set; }
+
     /// <summary>Becomes a member, until the session is disposed or lost.</summary>
     /// <param name="earlier">Claims that this process held before: their attempts may still end and be settled.</param>
     /// <param name="cancellation">Gives up.</param>

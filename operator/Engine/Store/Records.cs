@@ -16,7 +16,8 @@ internal sealed record EnqueueResult(EventId Id, int Deliveries, bool Duplicate,
     /// <param name="source">What was stored.</param>
     /// <param name="id">The event's.</param>
     /// <param name="idOf">Of its delivery with this number, from 1.</param>
-    public static EnqueueResult Stored(NewEvent source, long id, Func<long, int, long> idOf)
+    /// <param name="storedIn">For <see cref="PendingDelivery.StoredIn"/>, in the order of the matches; null for none.</param>
+    public static EnqueueResult Stored(NewEvent source, long id, Func<long, int, long> idOf, IReadOnlyList<object?>? storedIn = null)
     {
         var stored = new StoredEvent(new EventId(id), source.Namespace, TimeOrderedId.TimeOf(id), source.Event);
         // To the millisecond, as it is read from the store later.
@@ -34,6 +35,7 @@ internal sealed record EnqueueResult(EventId Id, int Deliveries, bool Duplicate,
                 StartedTime = due,
                 DueTime = due,
                 Version = 1,
+                StoredIn = storedIn?[i],
             });
         }
         return new EnqueueResult(stored.Id, pending.Count, Duplicate: false, pending.MoveToImmutable());
@@ -67,6 +69,9 @@ internal sealed record PendingDelivery
 
     /// <summary>Grows with every change; a settlement must name the one it answers.</summary>
     public required long Version { get; init; }
+
+    /// <summary>The store's own note of where it keeps this.</summary>
+    public object? StoredIn { get; init; }
 }
 
 /// <param name="Deliveries">Due now, in order.</param>
@@ -142,9 +147,12 @@ internal sealed record AttemptRecord
 /// <summary>What to make of a pending delivery, fenced by the version that it answers.</summary>
 internal sealed record Settlement
 {
-    public required DeliveryId Id { get; init; }
+    /// <summary>As it came from the store.</summary>
+    public required PendingDelivery Delivery { get; init; }
 
-    public required long Version { get; init; }
+    public DeliveryId Id => Delivery.Id;
+
+    public long Version => Delivery.Version;
 
     /// <summary>The membership under which the attempt was made (<see cref="IShardSession.Claim"/>); 0 where one process has the store to itself.</summary>
     public long Claim { get; init; }

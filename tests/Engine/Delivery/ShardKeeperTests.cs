@@ -215,7 +215,7 @@ public sealed class ShardKeeperTests : IAsyncLifetime
         Assert.Equal(new Membership(1, 0), await heir.BeatAsync(0));
         Assert.Equal([shard], await heir.TakeAsync([shard], 1));
 
-        var settlement = new Settlement { Id = delivery.Id, Version = 1, State = DeliveryState.Delivered, Step = 1, Time = TimeProvider.System.GetUtcNow() };
+        var settlement = new Settlement { Delivery = delivery, State = DeliveryState.Delivered, Step = 1, Time = TimeProvider.System.GetUtcNow() };
         Assert.False(await store.SettleAsync(settlement with { Claim = dead.Claim }, CancellationToken.None));
         var failing = new SubscriptionState { FailingSince = TimeProvider.System.GetUtcNow() };
         await store.SaveStateAsync(orders.Uid, failing, heir.Claim, CancellationToken.None);
@@ -243,6 +243,7 @@ public sealed class ShardKeeperTests : IAsyncLifetime
     private async Task<Replica> StartAsync(string name, params Subscription[] subscriptions)
     {
         var replica = new Replica(name, await OpenAsync(), (subscription, delivery) => _sent.Enqueue((name, subscription, delivery.Id, _clock.Elapsed)));
+        await replica.Dispatcher.StartAsync(CancellationToken.None);
         foreach (var subscription in subscriptions)
             replica.Dispatcher.Upsert(subscription);
         replica.Start();

@@ -72,6 +72,7 @@ public abstract class SettleContract : StoreContract
     public async Task An_unknown_subscription_has_nothing()
     {
         var unknown = NewSubscription("unknown");
+        var other = await EnqueueAsync(NewSubscription(), "other");
 
         var due = await ReadDueAsync(unknown, T0);
 
@@ -82,8 +83,7 @@ public abstract class SettleContract : StoreContract
         Assert.Equal(0, await Store.EndPendingAsync(unknown.Uid, DeliveryState.Cancelled, null, None, T0, Token));
         Assert.Null(await Store.GetDeliveryAsync("shop", new DeliveryId(5), Token));
         Assert.Null(await Store.RedeliverAsync("shop", new DeliveryId(5), T0, Token));
-        Assert.False(await Store.SettleAsync(
-            new Settlement { Id = new DeliveryId(5), Version = 1, State = DeliveryState.Delivered, Step = 1, Time = T0 }, Token));
+        Assert.False(await Store.SettleAsync(Delivered(other with { Id = new DeliveryId(5) }, T0), Token));
     }
 
     [Fact]
@@ -150,7 +150,7 @@ public abstract class SettleContract : StoreContract
 
         Assert.True(await Store.SettleAsync(new Settlement
         {
-            Id = delivery.Id, Version = delivery.Version, State = DeliveryState.Dead, Step = 0, Time = T0.AddDays(4),
+            Delivery = delivery, State = DeliveryState.Dead, Step = 0, Time = T0.AddDays(4),
         }, Token));
 
         var detail = await Store.GetDeliveryAsync("shop", delivery.Id, Token);

@@ -125,8 +125,7 @@ public abstract class StoreContract : IAsyncLifetime
 
     private static Settlement Settle(PendingDelivery delivery, DeliveryState state, DateTimeOffset time, int status, ErrorClass error) => new()
     {
-        Id = delivery.Id,
-        Version = delivery.Version,
+        Delivery = delivery,
         State = state,
         Step = delivery.Step + 1,
         Time = time,

@@ -244,7 +244,7 @@ internal sealed class GroupCommitter : IAsyncDisposable
                 // No partition for a row: another replica has dropped it.
                 _parts.Partitions.Forget();
             }
-            catch (PostgresException e) when (left > 0 && e is { SqlState: PostgresErrorCodes.NotNullViolation, ColumnName: "subscription" })
+            catch (PostgresException e) when (left > 0 && e is { SqlState: PostgresErrorCodes.NotNullViolation, ColumnName: "subscription" or "subscriptions" })
             {
                 _parts.Keys.Forget();
             }
@@ -257,14 +257,14 @@ internal sealed class GroupCommitter : IAsyncDisposable
 
     /// <summary>Two processes draw the same ids only if a thousand others have started between them.</summary>
     private static bool IsIdClash(PostgresException e) =>
-        e.ConstraintName is { } name && (name.StartsWith("event_", StringComparison.Ordinal) || name.StartsWith("pending_", StringComparison.Ordinal));
+        e.ConstraintName is { } name && (name.StartsWith("event_", StringComparison.Ordinal) || name is "pending_pkey" or "accepted_pkey");
 
     private async Task DrawAgainAsync(WriteGroup group)
     {
         _parts.Ids.ChangeWriter(await _sessions.RunAsync(IdSource.DrawWriterAsync, CancellationToken.None));
         foreach (var enqueue in group.Operations.OfType<EnqueueOperation>())
             foreach (var @event in enqueue.Events)
-                @event.Id = 0;
+                @event.Forget();
     }
 
     private void Failed(WriteGroup group, Exception e)

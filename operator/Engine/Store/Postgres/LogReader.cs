@@ -64,6 +64,8 @@ internal static class LogReader
 
     public static async Task<DeliveryPage> ListAsync(NpgsqlConnection session, string uid, DeliveryQuery query, CancellationToken cancellation)
     {
+        if (query.State is null or DeliveryState.Pending)
+            await Accepted.SpreadAsync(session, Accepted.OfSubscriptionSql, cancellation, Text(uid), Number(query.Before?.Value ?? long.MaxValue));
         await using var command = new NpgsqlCommand(
             query.State switch
             {
@@ -104,6 +106,7 @@ internal static class LogReader
 
     public static async Task<DeliveryDetail?> GetAsync(NpgsqlConnection session, string @namespace, DeliveryId id, CancellationToken cancellation)
     {
+        await Accepted.SpreadAsync(session, Accepted.DeliveriesSql, cancellation, Numbers([id.Value]));
         await using var batch = new NpgsqlBatch(session)
         {
             BatchCommands =

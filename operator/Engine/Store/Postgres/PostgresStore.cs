@@ -14,6 +14,7 @@ internal sealed class PostgresStore : ISharedStore
     private const int Readers = 4;
 
     private readonly ServerAddress _server;
+    private readonly StoreParts _parts;
     private readonly GroupCommitter _committer;
     private readonly SessionPool _sessions;
     private readonly Sweeper _sweeper;
@@ -22,6 +23,7 @@ internal sealed class PostgresStore : ISharedStore
     private PostgresStore(StoreParts parts, SessionPool sessions, Instruments instruments, TimeProvider time, ILogger logger)
     {
         _server = parts.Server;
+        _parts = parts;
         _sessions = sessions;
         _committer = new GroupCommitter(parts, instruments, time, logger);
         _sweeper = new Sweeper(parts.Partitions, time, logger);
@@ -30,6 +32,11 @@ internal sealed class PostgresStore : ISharedStore
     }
 
     public string? Fault => _committer.Fault;
+
+    public Func<string, long> ClaimOf
+    {
+        set => _parts.ClaimOf = value;
+    }
 
     /// <summary>Opens the store, and creates its schema in the database if it is not there.</summary>
     /// <param name="connectionString">As Npgsql takes it, or a URI.</param>
@@ -77,7 +84,7 @@ internal sealed class PostgresStore : ISharedStore
         var stored = await _committer.RunAsync(new EnqueueOperation(prepared, cancellation));
         var results = ImmutableArray.CreateBuilder<EnqueueResult>(stored.Length);
         for (var i = 0; i < stored.Length; i++)
-            results.Add(Answer(events[i], stored[i]));
+            results.Add(Answer(prepared[i], stored[i]));
         return results.MoveToImmutable();
     }
 
@@ -169,7 +176,7 @@ internal sealed class PostgresStore : ISharedStore
         _server.Dispose();
     }
 
-    private static EnqueueResult Answer(NewEvent source, Enqueued stored) => stored.Duplicate
+    private static EnqueueResult Answer(PreparedEvent prepared, Enqueued stored) => stored.Duplicate
         ? EnqueueResult.Found(stored.Id, stored.Deliveries)
-        : EnqueueResult.Stored(source, stored.Id, IdSequence.Nth);
+        : EnqueueResult.Stored(prepared.Source, stored.Id, IdSequence.Nth, prepared.Rows);
 }

@@ -33,7 +33,38 @@ internal sealed class PreparedEvent
     public long Bytes => RowBytes + Source.Event.Body.Length + ((long)DeliveryBytes * Source.Matches.Count);
 
     /// <summary>0 until drawn; the deliveries' follow in steps of <see cref="IdSequence.Step"/>.</summary>
-    public long Id { get; set; }
+    public long Id { get; private set; }
+
+    /// <summary>For each match, where its delivery is stored with others, or null for a row of <c>pending</c>; null for no such row at all.</summary>
+    public AcceptedRow?[]? Rows { get; private set; }
+
+    /// <summary>Draws the ids and decides where the deliveries are stored, unless that was done before.</summary>
+    /// <param name="ids">Where from.</param>
+    /// <param name="claimOf">As <see cref="ISharedStore.ClaimOf"/>.</param>
+    /// <param name="row">With room left; replaced where it is full.</param>
+    public void Prepare(IdSequence ids, Func<string, long> claimOf, ref AcceptedRow? row)
+    {
+        if (Id != 0)
+            return;
+        Id = ids.Take(Source.AcceptedTime, 1 + Source.Matches.Count);
+        Rows = null;
+        for (var i = 0; i < Source.Matches.Count; i++)
+        {
+            if (claimOf(Source.Matches[i].Uid) is not (not 0 and var claim))
+                continue;
+            if (row is null || !row.TryAssign(claim))
+            {
+                row = new AcceptedRow(DeliveryId(i), claim);
+                row.TryAssign(claim);
+            }
+            (Rows ??= new AcceptedRow?[Source.Matches.Count])[i] = row;
+        }
+    }
+
+    /// <summary>Its ids were taken already, and nothing of it is stored.</summary>
+    public void Forget() => Id = 0;
+
+    public long DeliveryId(int match) => IdSequence.Nth(Id, match + 1);
 
     /// <summary>Reads namespace, source, ce_id, type, encoding, attributes, data_start, data_length, data_base64, body.</summary>
     public static StoredEvent Read(NpgsqlDataReader row, int column, long id)

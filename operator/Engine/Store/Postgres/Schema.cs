@@ -164,6 +164,49 @@ internal static class Schema
         CREATE INDEX pending_due ON pending (subscription, due, id) WHERE subscription > 0;
         CREATE INDEX delivery_log ON delivery (subscription, id) WHERE subscription > 0;
         """,
+        """
+        -- Deliveries that the replica which stored them set out to send at once, one row for many of a commit. Each is pending
+        -- until it is in "delivery". Whoever wants to see them in "pending", or to change them there, spreads the row first.
+        CREATE TABLE accepted (
+          id bigint NOT NULL,           -- of its first delivery
+          member int NOT NULL,
+          ids bigint[] NOT NULL,
+          events bigint[] NOT NULL,
+          subscriptions int[] NOT NULL,
+          times bigint[] NOT NULL,
+          sizes int[] NOT NULL,
+          PRIMARY KEY (id)
+        ) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+          autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+
+        -- Who ends one of them holds its row FOR KEY SHARE until that is committed. A conflict is a redelivery by a replica of
+        -- the version before, which knows nothing of the row.
+        CREATE FUNCTION spread_accepted(spread bigint[]) RETURNS bigint LANGUAGE plpgsql STRICT AS $$
+        DECLARE
+          count bigint;
+        BEGIN
+          PERFORM FROM webhook_operator.accepted a WHERE a.id = ANY (spread) ORDER BY a.id FOR UPDATE;
+          WITH gone AS (
+            DELETE FROM webhook_operator.accepted a WHERE a.id = ANY (spread) RETURNING a.*
+          )
+          INSERT INTO webhook_operator.pending (id, event, subscription, due, started, size, version, attempts, step, last_error)
+          SELECT d.id, d.event, d.subscription, d.time, d.time, d.size, 1, 0, 0, 0
+          FROM gone, LATERAL (SELECT unnest(gone.ids) AS id, unnest(gone.events) AS event, unnest(gone.subscriptions) AS subscription,
+            unnest(gone.times) AS time, unnest(gone.sizes) AS size) AS d
+          WHERE (SELECT e.id FROM webhook_operator.delivery e WHERE e.id = d.id) IS NULL
+          ON CONFLICT DO NOTHING;
+          GET DIAGNOSTICS count = ROW_COUNT;
+          RETURN count;
+        END $$;
+
+        -- However a member's claim ends: what it had taken on is pending for everybody else from then on.
+        CREATE FUNCTION spread_of_member() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          PERFORM webhook_operator.spread_accepted(array_agg(a.id)) FROM webhook_operator.accepted a WHERE a.id > 0 AND a.member = OLD.id;
+          RETURN OLD;
+        END $$;
+        CREATE TRIGGER spread BEFORE DELETE ON member FOR EACH ROW EXECUTE FUNCTION spread_of_member();
+        """,
     ];
 
     public static int Version => Migrations.Length;

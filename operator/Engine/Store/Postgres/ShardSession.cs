@@ -121,6 +121,9 @@ internal sealed class ShardSession : IShardSession
 
     public Task ReleaseAsync(IReadOnlyCollection<int> shards) => AskAsync(ChangeTimeoutSeconds, async () =>
     {
+        // Also for a replica of an earlier version, which would not look there.
+        await using var spread = Command(_session, $"SELECT spread_accepted(array_agg(a.id)) FROM accepted a WHERE a.id > 0 AND a.member = {_member}");
+        await spread.ExecuteNonQueryAsync();
         // One after the other: the lock is free at once, but what else its transaction does is seen by others only after the
         // commit. Who took it in between would find an owner without a lock, and take this member for dead.
         await using var disown = Command(_session, $"UPDATE shard SET owner = NULL WHERE id = ANY ($1) AND owner = {_member}");

@@ -65,6 +65,7 @@ internal static class StoreReader
         {
             BatchCommands =
             {
+                new NpgsqlBatchCommand(Accepted.DueSql) { Parameters = { Text(uid), Number(now.ToUnixTimeMilliseconds()), Numbers(skip) } },
                 new NpgsqlBatchCommand(DueSql)
                 {
                     Parameters =
@@ -77,6 +78,7 @@ internal static class StoreReader
             },
         };
         await using var rows = await batch.ExecuteReaderAsync(cancellation);
+        await rows.NextResultAsync(cancellation);
         var found = ImmutableArray.CreateBuilder<PendingDelivery>();
         var events = new Dictionary<long, StoredEvent>();
         var all = 0L;
@@ -106,6 +108,7 @@ internal static class StoreReader
 
     public static async Task<DateTimeOffset?> ReadOldestPendingAsync(NpgsqlConnection session, string uid, CancellationToken cancellation)
     {
+        await Accepted.SpreadAsync(session, Accepted.OfSubscriptionSql, cancellation, Text(uid), Number(long.MaxValue));
         await using var command = new NpgsqlCommand(OldestPendingSql, session) { Parameters = { Text(uid) } };
         return await command.ExecuteScalarAsync(cancellation) is long @event ? TimeOrderedId.TimeOf(@event) : null;
     }
@@ -118,6 +121,7 @@ internal static class StoreReader
     {
         // With millions pending, counting them takes a while.
         const int Seconds = 300;
+        await Accepted.SpreadAsync(session, Accepted.AllSql, cancellation);
         await using var transaction = await session.BeginTransactionAsync(cancellation);
         await using (var patience = new NpgsqlCommand($"SET LOCAL statement_timeout = '{Seconds}s'", session))
             await patience.ExecuteNonQueryAsync(cancellation);
@@ -148,6 +152,7 @@ internal static class StoreReader
     public static async Task<ImmutableArray<DueSubscription>> FindDueAsync(
         NpgsqlConnection session, IEnumerable<int> shards, DateTimeOffset now, CancellationToken cancellation)
     {
+        await Accepted.SpreadAsync(session, Accepted.BeforeSql, cancellation, Number(TimeOrderedId.Floor(now - Accepted.MaxAge)));
         await using var command = new NpgsqlCommand(FindDueSql, session) { Parameters = { Shards(shards), Number(now.ToUnixTimeMilliseconds()) } };
         await using var rows = await command.ExecuteReaderAsync(cancellation);
         var found = ImmutableArray.CreateBuilder<DueSubscription>();
@@ -159,6 +164,7 @@ internal static class StoreReader
     public static async Task<IReadOnlyDictionary<string, int>> CountPendingAsync(
         NpgsqlConnection session, IReadOnlyCollection<string> uids, int limit, CancellationToken cancellation)
     {
+        await Accepted.SpreadAsync(session, Accepted.AllSql, cancellation);
         await using var command = new NpgsqlCommand(CountPendingSql, session)
         {
             Parameters = { new NpgsqlParameter<string[]> { TypedValue = [.. uids] }, Number(limit) },

@@ -112,6 +112,7 @@ internal static class StoreUpkeep
     /// <returns>How many were there to be reopened.</returns>
     public static async Task<int> ReopenAsync(NpgsqlConnection session, long[] ids, DateTimeOffset now, CancellationToken cancellation)
     {
+        await Accepted.SpreadAsync(session, Accepted.DeliveriesSql, cancellation, Numbers(ids));
         await using var command = new NpgsqlCommand(ReopenSql, session) { Parameters = { Numbers(ids), Number(now.ToUnixTimeMilliseconds()) } };
         return await command.ExecuteNonQueryAsync(cancellation);
     }
@@ -119,6 +120,7 @@ internal static class StoreUpkeep
     public static async Task<Redelivery?> RedeliverAsync(
         NpgsqlConnection session, string @namespace, DeliveryId id, DateTimeOffset now, CancellationToken cancellation)
     {
+        await Accepted.SpreadAsync(session, Accepted.DeliveriesSql, cancellation, Numbers([id.Value]));
         while (true)
         {
             string uid;
@@ -147,6 +149,7 @@ internal static class StoreUpkeep
     {
         var before = startedBefore is { } time ? CeilingMilliseconds(time) : long.MaxValue;
         var idBefore = before == long.MaxValue ? long.MaxValue : TimeOrderedId.Floor(Time(before));
+        await Accepted.SpreadAsync(session, Accepted.OfSubscriptionSql, cancellation, Text(uid), Number(idBefore));
         var found = new List<long>();
         await using (var find = new NpgsqlCommand(FindPendingSql, session)
         {

@@ -14,15 +14,21 @@ internal sealed class SubscriptionKeys
 
     public int this[string uid] => _keys[uid];
 
+    public bool TryGet(string uid, out int key) => _keys.TryGetValue(uid, out key);
+
     public void Forget() => _keys.Clear();
 
-    /// <summary>Sees that every one of these has a key, and its name in the store.</summary>
-    public async Task EnsureAsync(NpgsqlConnection connection, IEnumerable<Subscription> subscriptions, CancellationToken cancellation)
+    /// <summary>Sees that every subscription that one of these matches has a key, and its name in the store.</summary>
+    public async Task EnsureAsync(NpgsqlConnection connection, List<PreparedEvent> events, CancellationToken cancellation)
     {
         Dictionary<string, Subscription>? missing = null;
-        foreach (var subscription in subscriptions)
-            if (!_keys.ContainsKey(subscription.Uid))
-                (missing ??= new(StringComparer.Ordinal))[subscription.Uid] = subscription;
+        foreach (var @event in events)
+        {
+            var matches = @event.Source.Matches;
+            for (var i = 0; i < matches.Count; i++)
+                if (!_keys.ContainsKey(matches[i].Uid))
+                    (missing ??= new(StringComparer.Ordinal))[matches[i].Uid] = matches[i];
+        }
         if (missing is null)
             return;
         // In one order, so that two replicas that do this at once wait for each other only one way.

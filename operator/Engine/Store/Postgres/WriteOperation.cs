@@ -57,6 +57,9 @@ internal sealed class SettleOperation(Settlement settlement, bool uncertain, Can
 {
     public Settlement Settlement => settlement;
 
+    /// <summary>Where the delivery was stored with others; null where it is by itself.</summary>
+    public AcceptedRow? Row => settlement.Delivery.StoredIn as AcceptedRow;
+
     public bool Uncertain => uncertain;
 }
 

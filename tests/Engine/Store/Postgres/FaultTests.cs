@@ -110,20 +110,26 @@ public sealed class FaultTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_settlement_whose_commit_was_not_answered_counts_once(bool ends)
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    public async Task A_settlement_whose_commit_was_not_answered_counts_once(bool ends, bool claimed)
     {
         var state = ends ? DeliveryState.Delivered : DeliveryState.Pending;
         await using var proxy = new TcpProxy(_host.Server.Port);
         await using var store = await PostgresHost.OpenAsync(_host.Server.ConnectionString(_host.Database, port: proxy.Port));
+        await using var direct = await PostgresHost.OpenAsync(_good);
+        await using var member = await PostgresHost.ClaimAsync(direct);
+        if (claimed)
+            store.ClaimOf = _ => member.Claim;
         foreach (var refuse in (bool[])[false, true])
         {
             var delivery = (await EnqueueAsync(store, $"{refuse}")).Pending[0];
             var mark = $"answer-{refuse}";
             var settlement = new Settlement
             {
-                Id = delivery.Id, Version = 1, State = state, Step = 1, Time = T0, DueTime = T0.AddHours(1),
+                Delivery = delivery, State = state, Step = 1, Time = T0, DueTime = T0.AddHours(1),
                 Attempt = new AttemptRecord
                 {
                     Number = 1, Time = T0, Duration = TimeSpan.FromMilliseconds(1), StatusCode = 200, Response = Encoding.UTF8.GetBytes(mark),

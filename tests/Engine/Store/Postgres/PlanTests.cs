@@ -8,7 +8,7 @@ public sealed class PlanTests : IAsyncLifetime
 {
     private const string Settlements = "bigint[],int[],int[],smallint[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]";
 
-    private const string Tables = "event, event_key, pending, delivery, attempt";
+    private const string Tables = "event, event_key, accepted, pending, delivery, attempt";
 
     /// <summary>As the server has it after it has looked at tables of which nothing was left but dead rows.</summary>
     private const string SeenEmpty =
@@ -26,14 +26,16 @@ public sealed class PlanTests : IAsyncLifetime
 
     public static TheoryData<string, string, string> Statements() => new()
     {
-        { "enqueue", WriteGroup.EnqueueSql,
-            "bigint[],bytea[],int[],text[],text[],text[],text[],smallint[],bytea[],int[],int[],boolean[],bytea[],bigint[],bigint[],int[],bigint[],int[]" },
-        { "find keys", WriteGroup.FindKeysSql, "bytea[]" },
-        { "end", WriteGroup.EndSql, Settlements },
-        { "retry", WriteGroup.RetrySql, "bigint[],int[],int[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]" },
+        { "enqueue", EnqueueStatements.EnqueueSql,
+            "bigint[],bytea[],int[],text[],text[],text[],text[],smallint[],bytea[],int[],int[],boolean[],bytea[],bigint[],bigint[],int[],bigint[],int[],bigint[],int[]" },
+        { "find keys", EnqueueStatements.FindKeysSql, "bytea[]" },
+        { "end accepted", SettleStatements.EndAcceptedSql,
+            "bigint[],bigint[],bigint[],bigint[],bigint[],int[],int[],bigint[],bigint[],int[],smallint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]" },
+        { "end", SettleStatements.EndSql, Settlements },
+        { "retry", SettleStatements.RetrySql, "bigint[],int[],int[],int[],int[],bigint[],bigint[],bigint[],smallint[],smallint[],text[],bytea[]" },
         { "save state", WriteGroup.SaveStateSql,
             "text[],smallint[],int[],bigint[],text[],text[],bigint[],bigint[],bigint[],bigint[],bigint[],int[],bigint[],bigint[],bigint[],bigint[]" },
-        { "find settled", WriteGroup.FindSettledSql, "bigint[],int[],smallint[],int[],bigint[],bigint[]" },
+        { "find settled", SettleStatements.FindSettledSql, "bigint[],int[],smallint[],int[],bigint[],bigint[]" },
         { "due", StoreReader.DueSql, "text,bigint,bigint[],bigint,bigint,bigint" },
         { "next due", StoreReader.NextDueSql, "text,bigint,bigint[]" },
         { "find due", StoreReader.FindDueSql, "smallint[],bigint" },
@@ -58,6 +60,11 @@ public sealed class PlanTests : IAsyncLifetime
         { "sweep keys", Sweeper.DeleteKeysSql, "bigint,bigint,bigint" },
         { "find idle", Sweeper.FindIdleSql, "" },
         { "backlogs", StoreReader.BacklogsSql, "smallint[]" },
+        { "spread all", Accepted.AllSql, "" },
+        { "spread before", Accepted.BeforeSql, "bigint" },
+        { "spread a subscription's", Accepted.OfSubscriptionSql, "text,bigint" },
+        { "spread due", Accepted.DueSql, "text,bigint,bigint[]" },
+        { "spread deliveries", Accepted.DeliveriesSql, "bigint[]" },
     };
 
     public async ValueTask InitializeAsync()

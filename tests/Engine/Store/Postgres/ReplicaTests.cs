@@ -112,7 +112,7 @@ public sealed class ReplicaTests : IAsyncLifetime
     }
 
     private static Task<bool> SettleAsync(PostgresStore store, PendingDelivery delivery, DateTimeOffset time) => store.SettleAsync(
-        new Settlement { Id = delivery.Id, Version = delivery.Version, State = DeliveryState.Delivered, Step = 1, Time = time }, Token);
+        new Settlement { Delivery = delivery, State = DeliveryState.Delivered, Step = 1, Time = time }, Token);
 
     private static NewEvent Accept(string id, DateTimeOffset time, params Subscription[] matches) => new("shop", new Event
     {
