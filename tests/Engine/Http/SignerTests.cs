@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text;
 using WebhookOperator.Engine.Http;
 using WebhookOperator.Engine.Routing;
@@ -26,6 +27,27 @@ public sealed class SignerTests
 
         Assert.Equal(string.Join(' ', keys.Select(k => Signer.Sign([k], "evt_1", 1700000000, body))), header);
         Assert.Equal(keys.Length, header.Split(' ').Length);
+    }
+
+    [Fact]
+    public void Threads_that_sign_at_once_with_one_key_do_not_mix_up_what_they_sign()
+    {
+        var vector = Vectors.Valid.Values.First(v => v.ToKey().Algorithm == SigningAlgorithm.HmacSha256);
+        var key = vector.ToKey();
+        var wrong = 0;
+
+        Parallel.For(0, 8, worker =>
+        {
+            for (var i = 0; i < 1000; i++)
+            {
+                var body = Encoding.UTF8.GetBytes($"{worker}-{i}");
+                var expected = HMACSHA256.HashData(key.Material.Span, Encoding.UTF8.GetBytes($"evt_1.1700000000.{worker}-{i}"));
+                if (Signer.Sign([key], "evt_1", 1700000000, body) != $"v1,{Convert.ToBase64String(expected)}")
+                    Interlocked.Increment(ref wrong);
+            }
+        });
+
+        Assert.Equal(0, wrong);
     }
 
     [Theory]
