@@ -240,6 +240,31 @@ public sealed class ShardKeeperTests : IAsyncLifetime
         await UntilAsync(() => _sent.Count == 1);
     }
 
+    [Fact]
+    public async Task What_is_sent_at_once_is_stored_in_one_row_and_what_has_to_wait_in_rows_of_its_own()
+    {
+        var (orders, held) = (Subscription("orders"), Subscription("held") with { Suspended = true });
+        var answer = new TaskCompletionSource<SendResult>();
+        var a = await StartAsync("a", orders, held);
+        a.Receiver = (_, _, _) => answer.Task;
+        await UntilOwnedAsync(256);
+
+        await a.PublishAsync("1", orders, held);
+        await UntilAsync(() => _sent.Count == 1);
+        Assert.Equal((1L, 1L), await CountAsync());
+
+        // What fails is tried again later, and so is, as far as its lane can tell, what comes next.
+        answer.SetResult(new SendResult { StatusCode = 500, Error = ErrorClass.HttpStatus, Message = "no" });
+        await UntilAsync(async () => (await a.SnapshotAsync(orders))!.FailingSince is not null);
+        Assert.Equal((0L, 2L), await CountAsync());
+        await a.PublishAsync("2", orders);
+        Assert.Equal((0L, 3L), await CountAsync());
+
+        async Task<(long Rows, long Pending)> CountAsync() => (
+            (long)(await _server.ReadAsync(_database, $"SELECT count(*) FROM {Schema.Name}.accepted"))!,
+            (long)(await _server.ReadAsync(_database, $"SELECT count(*) FROM {Schema.Name}.pending"))!);
+    }
+
     private async Task<Replica> StartAsync(string name, params Subscription[] subscriptions)
     {
         var replica = new Replica(name, await OpenAsync(), (subscription, delivery) => _sent.Enqueue((name, subscription, delivery.Id, _clock.Elapsed)));
