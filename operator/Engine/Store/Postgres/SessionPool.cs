@@ -42,14 +42,10 @@ internal sealed class SessionPool(ServerAddress server, int size) : IAsyncDispos
                     if (broken)
                         await DropIdleAsync();
                 }
-                catch (PostgresException) when (!ServerFault.IsBroken(session))
-                {
-                    _idle.Push(session);
-                    throw;
-                }
                 catch
                 {
-                    // In whatever state it is.
+                    // In whatever state it is. After an error among statements that it was about to prepare, the driver may also
+                    // take one for prepared that is not, and then lose its place in what the server answers.
                     await session.DisposeAsync();
                     throw;
                 }
