@@ -195,9 +195,12 @@ internal sealed class GroupCommitter : IAsyncDisposable
         }
         catch (Exception e) when (ServerFault.IsOwn(e) && group.Count > 1)
         {
-            // One of them is wrong, and must not take the others with it.
+            // One of them is wrong, and must not take the others with it. Each is stored by itself then.
             foreach (var operation in group.Operations)
             {
+                if (operation is EnqueueOperation enqueue)
+                    foreach (var @event in enqueue.Events)
+                        @event.LeaveRows();
                 var alone = new WriteGroup();
                 alone.TryAdd(operation);
                 await CommitAsync(alone);

@@ -49,7 +49,8 @@ internal static class IdSource
     public static async Task<IdSequence> OpenAsync(NpgsqlConnection session, CancellationToken cancellation)
     {
         await using var command = new NpgsqlCommand(
-            "SELECT greatest((SELECT max(id) FROM event), (SELECT max(id) FROM pending), (SELECT max(id) FROM delivery), 0)", session);
+            "SELECT greatest((SELECT max(id) FROM event), (SELECT max(id) FROM pending), (SELECT max(id) FROM delivery), "
+            + "(SELECT max(d.id) FROM accepted a, unnest(a.ids) AS d (id)), 0)", session);
         var largest = (long)(await command.ExecuteScalarAsync(cancellation))!;
         return new IdSequence(await DrawWriterAsync(session, cancellation), largest);
     }

@@ -73,6 +73,7 @@ internal sealed class Partitions
             // either done so or will find nothing.
             await ExecuteAsync(connection, $"LOCK TABLE {string.Join(", ",
                 Tables.Select(t => $"ONLY {Schema.Name}.{t}").Concat(Tables.Select(t => $"{Schema.Name}.{t}_{day.Suffix}")))}", cancellation);
+            await Accepted.SpreadAsync(connection, Accepted.BeforeSql, cancellation, StoreReader.Number(day.Next.FirstId));
             if (await AnyPendingAsync(connection, day, cancellation))
             {
                 await transaction.RollbackAsync(cancellation);

@@ -61,6 +61,9 @@ internal sealed class PreparedEvent
         }
     }
 
+    /// <summary>It is not stored in one commit with those that it shares rows with.</summary>
+    public void LeaveRows() => Rows = null;
+
     /// <summary>Its ids were taken already, and nothing of it is stored.</summary>
     public void Forget() => Id = 0;
 

@@ -185,6 +185,10 @@ internal static class Schema
         DECLARE
           count bigint;
         BEGIN
+          -- What others have ended must be seen once their locks are gone.
+          IF current_setting('transaction_isolation') <> 'read committed' THEN
+            RAISE EXCEPTION 'spread_accepted must run in a transaction that is READ COMMITTED';
+          END IF;
           PERFORM FROM webhook_operator.accepted a WHERE a.id = ANY (spread) ORDER BY a.id FOR UPDATE;
           WITH gone AS (
             DELETE FROM webhook_operator.accepted a WHERE a.id = ANY (spread) RETURNING a.*
@@ -206,6 +210,16 @@ internal static class Schema
           RETURN OLD;
         END $$;
         CREATE TRIGGER spread BEFORE DELETE ON member FOR EACH ROW EXECUTE FUNCTION spread_of_member();
+
+        -- Also where a replica of the version before finds that nothing of a subscription is left.
+        CREATE FUNCTION keep_accepted() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          IF EXISTS (SELECT FROM webhook_operator.accepted a WHERE a.id > 0 AND OLD.key = ANY (a.subscriptions)) THEN
+            RETURN NULL;
+          END IF;
+          RETURN OLD;
+        END $$;
+        CREATE TRIGGER keep BEFORE DELETE ON subscription FOR EACH ROW EXECUTE FUNCTION keep_accepted();
         """,
     ];
 

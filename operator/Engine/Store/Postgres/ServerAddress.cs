@@ -20,7 +20,7 @@ internal sealed class ServerAddress : IDisposable
         SELECT set_config('search_path', '{Schema.Name}', false), set_config('plan_cache_mode', 'force_generic_plan', false),
           set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
           set_config('enable_mergejoin', 'off', false), set_config('enable_bitmapscan', 'off', false), set_config('jit', 'off', false),
-          set_config('statement_timeout', '10s', false), set_config('lock_timeout', '8s', false),
+          set_config('default_transaction_isolation', 'read committed', false), set_config('statement_timeout', '10s', false), set_config('lock_timeout', '8s', false),
           set_config('idle_in_transaction_session_timeout', '30s', false), set_config('client_min_messages', 'warning', false),
           set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
             ELSE current_setting('synchronous_commit') END, false),

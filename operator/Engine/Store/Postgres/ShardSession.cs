@@ -147,9 +147,7 @@ internal sealed class ShardSession : IShardSession
         {
             if (!ServerFault.IsBroken(_session))
             {
-                await using var leave = Command(_session,
-                    $"DELETE FROM member m WHERE m.id = {_member} AND NOT EXISTS (SELECT FROM shard s WHERE s.owner = m.id)");
-                await leave.ExecuteNonQueryAsync();
+                await EndClaimAsync(_member, "NOT EXISTS (SELECT FROM shard s WHERE s.owner = m.id)");
             }
         }
         catch (Exception e) when (IsServers(e))
@@ -178,11 +176,12 @@ internal sealed class ShardSession : IShardSession
         return owners;
     }
 
-    /// <summary>Waits for settlements that are being committed; later ones find no member.</summary>
-    private async Task EndClaimAsync(int member)
+    /// <summary>Waits for what is being committed under it; what comes later finds no member.</summary>
+    private async Task EndClaimAsync(int member, string where = "true")
     {
         await using var transaction = await _session.BeginTransactionAsync();
-        await using var end = Command(_session, $"SELECT pg_advisory_xact_lock({AdvisoryLocks.Claim}, {member}); DELETE FROM member WHERE id = {member}");
+        await using var end = Command(_session,
+            $"SELECT pg_advisory_xact_lock({AdvisoryLocks.Claim}, {member}); DELETE FROM member m WHERE m.id = {member} AND {where}");
         await end.ExecuteNonQueryAsync();
         await transaction.CommitAsync();
     }

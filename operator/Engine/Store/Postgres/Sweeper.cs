@@ -58,7 +58,6 @@ internal sealed class Sweeper(Partitions partitions, TimeProvider time, ILogger 
         SELECT s.key FROM subscription s WHERE s.failing_since IS NULL AND s.disabled_reason IS NULL
           AND (SELECT p.id FROM pending p WHERE p.subscription = s.key AND p.subscription > 0 LIMIT 1) IS NULL
           AND (SELECT d.id FROM delivery d WHERE d.subscription = s.key AND d.subscription > 0 LIMIT 1) IS NULL
-          AND (SELECT a.id FROM accepted a WHERE a.id > 0 AND s.key = ANY (a.subscriptions) LIMIT 1) IS NULL
         LIMIT 1000
         """;
 

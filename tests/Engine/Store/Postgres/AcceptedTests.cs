@@ -155,6 +155,49 @@ public sealed class AcceptedTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_member_that_leaves_leaves_nothing_in_hand()
+    {
+        await using var member = await _store.JoinAsync(new HashSet<long>(), Token);
+        _store.ClaimOf = _ => member.Claim;
+        await EnqueueAsync(_store, [1], Orders);
+
+        await member.DisposeAsync();
+
+        Assert.Equal((0, 1, 0), await CountAsync());
+    }
+
+    [Fact]
+    public async Task What_was_to_be_stored_with_something_that_is_refused_is_stored_by_itself_and_ends_once()
+    {
+        var writer = await WriterAsync();
+        var calls = Enumerable.Range(0, 60).Select(i => EnqueueAsync(_store, [i], Orders)).ToArray();
+        // A character that PostgreSQL's text can't hold.
+        var refused = Task.Run(() => _store.EnqueueAsync([NewEvent("\0", Start, Orders)], Token), Token);
+        var more = Enumerable.Range(60, 60).Select(i => EnqueueAsync(_store, [i], Orders)).ToArray();
+        await Assert.ThrowsAnyAsync<Exception>(() => refused);
+
+        foreach (var stored in (await Task.WhenAll(calls)).Concat(await Task.WhenAll(more)))
+            Assert.True(await SettleAsync(Assert.Single(stored), DeliveryState.Delivered));
+
+        Assert.Equal((0, 120), await PendingAndEndedAsync());
+        Assert.Equal(writer, await WriterAsync());
+
+        async Task<object?> WriterAsync() => await _host.Server.ReadAsync(_host.Database, $"SELECT last_value FROM {Schema.Name}.writer");
+    }
+
+    [Fact]
+    public async Task It_is_not_spread_where_ends_of_others_can_t_be_seen()
+    {
+        await EnqueueAsync(_store, [1], Orders);
+
+        var refusal = await Assert.ThrowsAsync<Npgsql.PostgresException>(() => ExecuteAsync(
+            $"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT {Schema.Name}.spread_accepted(array_agg(id)) FROM {Schema.Name}.accepted"));
+
+        Assert.Contains("READ COMMITTED", refusal.MessageText, StringComparison.Ordinal);
+        Assert.Equal((1, 0, 0), await CountAsync());
+    }
+
+    [Fact]
     public async Task A_shard_that_is_released_has_nothing_in_hand()
     {
         await EnqueueAsync(_store, [1], Orders);
@@ -207,13 +250,15 @@ public sealed class AcceptedTests : IAsyncLifetime
     private static async Task<PendingDelivery[]> EnqueueAsync(PostgresStore store, IEnumerable<int> ids, params Subscription[] matches)
     {
         var now = TimeProvider.System.GetUtcNow();
-        var results = await store.EnqueueAsync([.. ids.Select(id => new NewEvent("shop", new Event
-        {
-            Id = $"{id}", Source = "/shop", Type = "created", Encoding = EventEncoding.Binary, Body = "{}"u8.ToArray(), DataRange = ..,
-        }, matches, now))], Token);
+        var results = await store.EnqueueAsync([.. ids.Select(id => NewEvent($"{id}", now, matches))], Token);
         Assert.DoesNotContain(results, r => r.Duplicate);
         return [.. results.SelectMany(r => r.Pending)];
     }
+
+    private static NewEvent NewEvent(string id, DateTimeOffset time, params Subscription[] matches) => new("shop", new Event
+    {
+        Id = id, Source = "/shop", Type = "created", Encoding = EventEncoding.Binary, Body = "{}"u8.ToArray(), DataRange = ..,
+    }, matches, time);
 
     private static async Task<PendingDelivery[]> ReadDueAsync(PostgresStore store, Subscription subscription, params DeliveryId[] held) =>
         [.. (await store.ReadDueAsync(
