@@ -92,14 +92,17 @@ internal static class Accepted
     /// <summary>With ids below $1.</summary>
     public const string BeforeSql = $"{Spread} a.id < $1";
 
+    /// <summary>Those of the member $1.</summary>
+    public const string OfMemberSql = $"{Spread} a.id > 0 AND a.member = $1";
+
     /// <summary>Those of the subscription with the uid $1, and with ids below $2.</summary>
-    public const string OfSubscriptionSql = $"{Spread} a.id < $2 AND (SELECT s.key FROM subscription s WHERE s.uid = $1) = ANY (a.subscriptions)";
+    public const string OfSubscriptionSql = $"{Spread} a.id < $2 AND {StoreReader.Key} = ANY (a.subscriptions)";
 
     /// <summary>Those of the subscription with the uid $1, due by $2 and not in $3.</summary>
     public const string DueSql = $"""
-        {Spread} a.id > 0 AND (SELECT s.key FROM subscription s WHERE s.uid = $1) = ANY (a.subscriptions) AND EXISTS (
+        {Spread} a.id > 0 AND {StoreReader.Key} = ANY (a.subscriptions) AND EXISTS (
           SELECT FROM (SELECT unnest(a.ids) AS id, unnest(a.subscriptions) AS subscription, unnest(a.times) AS due) AS d
-          WHERE d.subscription = (SELECT s.key FROM subscription s WHERE s.uid = $1) AND d.due <= $2 AND (d.id IN (SELECT unnest($3))) IS NOT TRUE)
+          WHERE d.subscription = {StoreReader.Key} AND d.due <= $2 AND (d.id IN (SELECT unnest($3))) IS NOT TRUE)
         """;
 
     /// <summary>Those with deliveries in $1.</summary>

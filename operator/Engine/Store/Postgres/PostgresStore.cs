@@ -13,7 +13,6 @@ internal sealed class PostgresStore : ISharedStore
 {
     private const int Readers = 4;
 
-    private readonly ServerAddress _server;
     private readonly StoreParts _parts;
     private readonly GroupCommitter _committer;
     private readonly SessionPool _sessions;
@@ -22,7 +21,6 @@ internal sealed class PostgresStore : ISharedStore
 
     private PostgresStore(StoreParts parts, SessionPool sessions, Instruments instruments, TimeProvider time, ILogger logger)
     {
-        _server = parts.Server;
         _parts = parts;
         _sessions = sessions;
         _committer = new GroupCommitter(parts, instruments, time, logger);
@@ -112,7 +110,7 @@ internal sealed class PostgresStore : ISharedStore
         _sessions.RunAsync((session, token) => StoreReader.CountPendingAsync(session, subscriptionUids, limit, token), cancellation);
 
     public async Task<IShardSession> JoinAsync(IReadOnlySet<long> earlier, CancellationToken cancellation) =>
-        await ShardSession.JoinAsync(_server, earlier, cancellation);
+        await ShardSession.JoinAsync(_parts.Server, earlier, cancellation);
 
     public void Tell(Hint hint) => _hints.Tell(hint);
 
@@ -173,7 +171,7 @@ internal sealed class PostgresStore : ISharedStore
         await _hints.DisposeAsync();
         await _committer.DisposeAsync();
         await _sessions.DisposeAsync();
-        _server.Dispose();
+        _parts.Server.Dispose();
     }
 
     private static EnqueueResult Answer(PreparedEvent prepared, Enqueued stored) => stored.Duplicate

@@ -122,7 +122,8 @@ internal sealed class ShardSession : IShardSession
     public Task ReleaseAsync(IReadOnlyCollection<int> shards) => AskAsync(ChangeTimeoutSeconds, async () =>
     {
         // Also for a replica of an earlier version, which would not look there.
-        await using var spread = Command(_session, $"SELECT spread_accepted(array_agg(a.id)) FROM accepted a WHERE a.id > 0 AND a.member = {_member}");
+        await using var spread = Command(_session, Accepted.OfMemberSql);
+        spread.Parameters.Add(StoreReader.Number(_member));
         await spread.ExecuteNonQueryAsync();
         // One after the other: the lock is free at once, but what else its transaction does is seen by others only after the
         // commit. Who took it in between would find an owner without a lock, and take this member for dead.
@@ -146,9 +147,7 @@ internal sealed class ShardSession : IShardSession
         try
         {
             if (!ServerFault.IsBroken(_session))
-            {
                 await EndClaimAsync(_member, "NOT EXISTS (SELECT FROM shard s WHERE s.owner = m.id)");
-            }
         }
         catch (Exception e) when (IsServers(e))
         {

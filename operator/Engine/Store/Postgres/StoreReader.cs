@@ -7,8 +7,11 @@ namespace WebhookOperator.Engine.Store.Postgres;
 /// <summary>What the dispatcher asks.</summary>
 internal static class StoreReader
 {
+    /// <summary>Of the subscription with the uid $1.</summary>
+    public const string Key = "(SELECT s.key FROM subscription s WHERE s.uid = $1)";
+
     /// <summary>Of the subscription with the uid $1. The indexes by subscription serve only who says that it is above 0, as it always is.</summary>
-    public const string OfSubscription = "subscription = (SELECT s.key FROM subscription s WHERE s.uid = $1) AND subscription > 0";
+    public const string OfSubscription = $"subscription = {Key} AND subscription > 0";
 
     /// <summary>One more than is wanted tells whether there are more; bodies are only read of what is returned.</summary>
     public const string DueSql = $"""

@@ -113,6 +113,11 @@ internal static class StoreUpkeep
     public static async Task<int> ReopenAsync(NpgsqlConnection session, long[] ids, DateTimeOffset now, CancellationToken cancellation)
     {
         await Accepted.SpreadAsync(session, Accepted.DeliveriesSql, cancellation, Numbers(ids));
+        return await ReopenSpreadAsync(session, ids, now, cancellation);
+    }
+
+    private static async Task<int> ReopenSpreadAsync(NpgsqlConnection session, long[] ids, DateTimeOffset now, CancellationToken cancellation)
+    {
         await using var command = new NpgsqlCommand(ReopenSql, session) { Parameters = { Numbers(ids), Number(now.ToUnixTimeMilliseconds()) } };
         return await command.ExecuteNonQueryAsync(cancellation);
     }
@@ -132,7 +137,7 @@ internal static class StoreUpkeep
                     return null;
                 (uid, pending) = (row.GetString(0), row.GetBoolean(1));
             }
-            if (!pending && await ReopenAsync(session, [id.Value], now, cancellation) > 0)
+            if (!pending && await ReopenSpreadAsync(session, [id.Value], now, cancellation) > 0)
                 return new Redelivery(uid, Reopened: true);
             if (!pending)
                 continue; // Someone else has just reopened or swept it.

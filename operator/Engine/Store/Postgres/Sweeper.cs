@@ -72,8 +72,9 @@ internal sealed class Sweeper(Partitions partitions, TimeProvider time, ILogger 
             return 0;
         try
         {
-            await Accepted.SpreadAsync(session, Accepted.BeforeSql, cancellation, StoreReader.Number(StoreUpkeep.FirstIdSince(cutoff)));
-            return await SweepAsync(session, StoreUpkeep.FirstIdSince(cutoff), time.GetUtcNow() - cutoff < ShortRetention, cancellation);
+            var before = StoreUpkeep.FirstIdSince(cutoff);
+            await Accepted.SpreadAsync(session, Accepted.BeforeSql, cancellation, StoreReader.Number(before));
+            return await SweepAsync(session, before, time.GetUtcNow() - cutoff < ShortRetention, cancellation);
         }
         finally
         {

@@ -62,6 +62,7 @@ public sealed class PlanTests : IAsyncLifetime
         { "backlogs", StoreReader.BacklogsSql, "smallint[]" },
         { "spread all", Accepted.AllSql, "" },
         { "spread before", Accepted.BeforeSql, "bigint" },
+        { "spread a member's", Accepted.OfMemberSql, "bigint" },
         { "spread a subscription's", Accepted.OfSubscriptionSql, "text,bigint" },
         { "spread due", Accepted.DueSql, "text,bigint,bigint[]" },
         { "spread deliveries", Accepted.DeliveriesSql, "bigint[]" },
