@@ -405,6 +405,7 @@ internal sealed class Lane : IDisposable
         var probing = circuit.Position != CircuitPosition.Closed;
         var slots = probing ? 1 : _subscription.Delivery.Concurrency;
         var limited = false;
+        using var formation = Convoy.Form();
         while (_underWay < slots && _underWay + _settling < UnsettledPerSlot * slots && _window.Ready > 0)
         {
             if (_bucket is not null && !_bucket.TryTake(now, out var wait))
@@ -414,10 +415,7 @@ internal sealed class Lane : IDisposable
                 break;
             }
             _underWay++;
-            ThreadPool.UnsafeQueueUserWorkItem(
-                static state => _ = state.lane.RunAsync(state.delivery, state.heldUntil, state.breaker),
-                (lane: this, delivery: _window.Dequeue(), heldUntil: _health.State.HeldUntil, breaker: _circuit.BreakerFor(_subscription)),
-                preferLocal: false);
+            Convoy.Add(new Start(this, _window.Dequeue(), _health.State.HeldUntil, _circuit.BreakerFor(_subscription)));
         }
         ReadWhereUseful(now, slots, probing);
         // Where a receiver fails, most is tried again, and so better stored for that from the beginning.
@@ -587,5 +585,11 @@ internal sealed class Lane : IDisposable
             return;
         _wakeAt = time;
         _context.WakeQueue.Add(this, time);
+    }
+
+    /// <summary>A delivery whose turn has come.</summary>
+    private sealed class Start(Lane lane, PendingDelivery delivery, DateTimeOffset? heldUntil, CircuitBreaker breaker) : IThreadPoolWorkItem
+    {
+        public void Execute() => _ = lane.RunAsync(delivery, heldUntil, breaker);
     }
 }

@@ -26,7 +26,7 @@ internal sealed class GuardedConnector(AddressGuard guard)
             try
             {
                 await socket.ConnectAsync(address, port, cancellation);
-                return new NetworkStream(socket, ownsSocket: true);
+                return new ConvoyStream(socket);
             }
             catch (Exception e)
             {

@@ -9,7 +9,7 @@ internal interface IOutcome
 
 /// <summary>
 /// Tells the callers of a group what became of their calls, on threads of the pool: several callers on each, since
-/// waking a thread for every one of them costs more than most of them then have to do.
+/// waking a thread for every one of them costs more than most of them then have to do. What they start sets out in one convoy.
 /// </summary>
 internal sealed class Outcomes : IThreadPoolWorkItem
 {
@@ -36,6 +36,7 @@ internal sealed class Outcomes : IThreadPoolWorkItem
 
     void IThreadPoolWorkItem.Execute()
     {
+        using var formation = Convoy.Form();
         foreach (var outcome in _outcomes)
             outcome.Tell();
     }
