@@ -17,7 +17,10 @@ internal sealed class GroupCommitter : IAsyncDisposable
     /// <summary>Another group sets out beside those under way once so many operations wait for each.</summary>
     private const int QueuedPerFlight = 128;
 
-    /// <summary>From a group of so many on, calls come so fast that a larger next one is worth a moment: a commit costs much, a row little.</summary>
+    /// <summary>
+    /// From a group of so many on, calls come so fast that a larger next one is worth a moment: a commit costs much, a row little,
+    /// and what is answered and sent together costs less as well.
+    /// </summary>
     private const int ManyOperations = 16;
 
     private const int MaxOperations = 1024;
@@ -26,7 +29,9 @@ internal sealed class GroupCommitter : IAsyncDisposable
 
     /// <summary>Of events that wait. Beyond it the server does not keep up, and publishers had better hear so than wait.</summary>
     private const long MaxQueuedBytes = 64L << 20;
-    private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(1);
+
+    /// <summary>At most. The moment ends as soon as as many wait as the group before had.</summary>
+    private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(6);
     private static readonly TimeSpan FaultProbe = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan IdleProbe = TimeSpan.FromSeconds(5);
 
@@ -44,6 +49,12 @@ internal sealed class GroupCommitter : IAsyncDisposable
     private int _queued;
     private long _queuedBytes;
     private int _flights;
+
+    /// <summary>Ends the wait of the one flight that waits for more; null where none does.</summary>
+    private TaskCompletionSource? _gathering;
+
+    /// <summary>What that one waits for.</summary>
+    private int _enough;
     private long _lastCommit;
     private bool _closed;
     private string? _fault;
@@ -87,6 +98,7 @@ internal sealed class GroupCommitter : IAsyncDisposable
         lock (_gate)
         {
             _closed = true;
+            _gathering?.TrySetResult();
             if (_flights == 0)
                 _landed.TrySetResult();
         }
@@ -109,6 +121,8 @@ internal sealed class GroupCommitter : IAsyncDisposable
                 (operation.Bytes > 0 ? _events : _changes).Enqueue(operation);
                 _queued++;
                 _queuedBytes += operation.Bytes;
+                if (_queued >= _enough)
+                    _gathering?.TrySetResult();
                 if (_flights < Math.Min(MaxFlights, 1 + (_queued / QueuedPerFlight)))
                 {
                     _flights++;
@@ -147,9 +161,34 @@ internal sealed class GroupCommitter : IAsyncDisposable
             if (group.Count == 0)
                 continue;
             await CommitAsync(group);
-            if (group.Count >= ManyOperations && Volatile.Read(ref _queued) < group.Count)
-                await Task.Delay(Gathering, _time);
+            if (group.Count >= ManyOperations && !await GatherAsync(group.Count))
+                return;
         }
+    }
+
+    /// <summary>Waits a moment, unless so many are queued already.</summary>
+    /// <returns>False where another flight waits already, which will take what comes: then this one has landed.</returns>
+    private async Task<bool> GatherAsync(int enough)
+    {
+        TaskCompletionSource gathering;
+        lock (_gate)
+        {
+            if (_queued >= enough || _closed)
+                return true;
+            if (_gathering is not null)
+            {
+                _flights--;
+                return false;
+            }
+            _gathering = gathering = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _enough = enough;
+        }
+        using (var limit = new CancellationTokenSource(Gathering, _time))
+        using (limit.Token.UnsafeRegister(static state => ((TaskCompletionSource)state!).TrySetResult(), gathering))
+            await gathering.Task;
+        lock (_gate)
+            _gathering = null;
+        return true;
     }
 
     private WriteGroup Take(List<WriteOperation> cancelled)
