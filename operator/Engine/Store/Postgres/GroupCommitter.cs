@@ -183,9 +183,7 @@ internal sealed class GroupCommitter : IAsyncDisposable
             _gathering = gathering = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _enough = enough;
         }
-        using (var limit = new CancellationTokenSource(Gathering, _time))
-        using (limit.Token.UnsafeRegister(static state => ((TaskCompletionSource)state!).TrySetResult(), gathering))
-            await gathering.Task;
+        await gathering.Task.WaitAsync(Gathering, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lock (_gate)
             _gathering = null;
         return true;
