@@ -127,24 +127,11 @@ public sealed class ConvoyTests
     /// <summary>What each member gave.</summary>
     private static Task<T[]> RunAsync<T>(params Func<T>[] members)
     {
-        var results = members.Select(_ => new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously)).ToArray();
+        var tasks = members.Select(member => new Task<T>(member, TaskCreationOptions.RunContinuationsAsynchronously)).ToArray();
         using (Convoy.Form())
-            for (var i = 0; i < members.Length; i++)
-            {
-                var (member, result) = (members[i], results[i]);
-                Convoy.Add(new Member(() =>
-                {
-                    try
-                    {
-                        result.SetResult(member());
-                    }
-                    catch (Exception e)
-                    {
-                        result.SetException(e);
-                    }
-                }));
-            }
-        return Task.WhenAll(results.Select(r => r.Task)).WaitAsync(Connection.Deadline, TestContext.Current.CancellationToken);
+            foreach (var task in tasks)
+                Convoy.Add(new Member(() => task.RunSynchronously(TaskScheduler.Default)));
+        return Task.WhenAll(tasks).WaitAsync(Connection.Deadline, TestContext.Current.CancellationToken);
     }
 
     private sealed class Member(Action work) : IThreadPoolWorkItem
