@@ -14,6 +14,14 @@ internal sealed class Workbench(bool quick, string folder) : IAsyncDisposable
 
     public bool Quick => quick;
 
+    /// <summary>Of events end to end, where they are compared with the bare loop.</summary>
+    public TimeSpan Round => Seconds(2.5, 1);
+
+    public TimeSpan BareRound => Seconds(2, 1);
+
+    /// <summary>Until then the bare loop's own code is still being compiled.</summary>
+    public TimeSpan BareWarmUp => Seconds(10, 2);
+
     public HttpMessageInvoker Http { get; } = Loopback.NewInvoker();
 
     /// <summary>Single events a second that the operator carries end to end; null until it was measured.</summary>

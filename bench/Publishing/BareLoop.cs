@@ -5,7 +5,9 @@ internal sealed class BareLoop(HttpMessageInvoker http, Uri hook)
 {
     private static readonly byte[] Unstamped = EventBody.Unstamped();
 
-    public Task PostAsync(CancellationToken cancellation) => PostAsync(Unstamped, cancellation);
+    /// <summary>As fast as it goes, with as many workers as publish events.</summary>
+    public Task<(long Answered, double Rate)> RunAsync(TimeSpan duration, CancellationToken cancellation) =>
+        Load.TimeAsync(Workbench.Workers, duration, () => PostAsync(Unstamped, cancellation), cancellation);
 
     /// <summary>One that the receiver takes the time of.</summary>
     public Task PostStampedAsync(CancellationToken cancellation) => PostAsync(EventBody.Data(), cancellation);

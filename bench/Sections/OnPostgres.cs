@@ -15,7 +15,6 @@ internal static class OnPostgres
     private const double WantedDuplicates = 0.01;
     private const double WantedTakeover = 5;
     private const double WantedHandOff = 50;
-    private const double RoundSeconds = 2.5;
     private const int Restarts = 5;
     private static readonly TimeSpan BetweenDeaths = TimeSpan.FromSeconds(10);
 
@@ -51,21 +50,20 @@ internal static class OnPostgres
         await using var server = await StartServerAsync();
         await using var path = await EndToEnd.StartAsync(bench, server.ConnectionString(await server.CreateDatabaseAsync()), cancellation);
         var bare = new BareLoop(bench.Http, path.Receiver.Hook);
-        await BareAsync(bench.Seconds(10, 2));
+        await bare.RunAsync(bench.BareWarmUp, cancellation);
         var estimate = await path.WarmUpAsync(one.Mode, cancellation);
         // Its buffers have been filled once by now; after this it has files to write its log over, as one that has run for a while.
         await server.ExecuteAsync("postgres", "CHECKPOINT");
 
-        var bareTime = bench.Seconds(2, 1);
         var (rounds, ratios, statements) = (new List<EndToEndRound>(), new List<double>(), new List<double>());
-        var limits = new List<double> { await BareAsync(bareTime) };
+        var limits = new List<double> { await BareAsync() };
         for (var i = 0; i < (bench.Quick ? 1 : one.Rounds); i++)
         {
-            var events = (long)(estimate * (bench.Quick ? 1 : RoundSeconds));
+            var events = (long)(estimate * bench.Round.TotalSeconds);
             var before = await StatementsAsync();
             rounds.Add(await path.RunAsync(one.Mode, events, cancellation));
             statements.Add((await StatementsAsync() - before) / (double)events);
-            limits.Add(await BareAsync(bareTime));
+            limits.Add(await BareAsync());
             ratios.Add(Sample.Share(rounds[^1].Rate, limits[^2], limits[^1]));
         }
         return
@@ -76,8 +74,7 @@ internal static class OnPostgres
             Figure.AtMost($"  SQL statements for each of the {one.Name}", Sample.Median(statements), WantedStatements, ""),
         ];
 
-        async Task<double> BareAsync(TimeSpan time) =>
-            (await Load.TimeAsync(Workbench.Workers, time, () => bare.PostAsync(cancellation), cancellation)).Rate;
+        async Task<double> BareAsync() => (await bare.RunAsync(bench.BareRound, cancellation)).Rate;
 
         async Task<long> StatementsAsync() => (long)(decimal)(await server.ReadAsync("postgres", "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements"))!;
     }

@@ -11,7 +11,6 @@ internal static class Throughput
 {
     private const double WantedSingle = 0.25;
     private const double WantedBatch = 0.35;
-    private const double RoundSeconds = 2.5;
 
     private sealed record Case(EventMode Mode, string Name, double? Wanted)
     {
@@ -39,8 +38,7 @@ internal static class Throughput
     {
         await using var path = await EndToEnd.StartAsync(bench, cancellation);
         var bare = new BareLoop(bench.Http, path.Receiver.Hook);
-        var bareTime = bench.Seconds(2, 1);
-        await BareAsync();
+        await bare.RunAsync(bench.BareWarmUp, cancellation);
         var estimates = new Dictionary<EventMode, double>();
         foreach (var one in cases)
             estimates[one.Mode] = await path.WarmUpAsync(one.Mode, cancellation);
@@ -49,7 +47,7 @@ internal static class Throughput
         for (var i = 0; i < (bench.Quick ? 1 : 5); i++)
             foreach (var one in cases)
             {
-                var events = (long)(estimates[one.Mode] * (bench.Quick ? 1 : RoundSeconds));
+                var events = (long)(estimates[one.Mode] * bench.Round.TotalSeconds);
                 var round = await path.RunAsync(one.Mode, events, cancellation);
                 var before = bareRounds[^1];
                 bareRounds.Add(await BareAsync());
@@ -79,7 +77,7 @@ internal static class Throughput
         async Task<(double Rate, TimeSpan Ends)> BareAsync()
         {
             var before = path.Receiver.ProcessorTimeOfEnds;
-            var (posts, rate) = await Load.TimeAsync(Workbench.Workers, bareTime, () => bare.PostAsync(cancellation), cancellation);
+            var (posts, rate) = await bare.RunAsync(bench.BareRound, cancellation);
             return (rate, (path.Receiver.ProcessorTimeOfEnds - before) / posts);
         }
     }
